@@ -1,0 +1,77 @@
+package schema
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestParseAddr(t *testing.T) {
+	tests := map[string]Addr{
+		`docker_volume.data`:                 {Type: "docker_volume", Name: "data"},
+		`docker_container.web[3]`:            {Type: "docker_container", Name: "web", Key: IntKey(3)},
+		`docker_container.web["x"]`:          {Type: "docker_container", Name: "web", Key: StringKey("x")},
+		`data.docker_image.base`:             {Data: true, Type: "docker_image", Name: "base"},
+		`module.a.docker_container.web["x"]`: {Module: "module.a", Type: "docker_container", Name: "web", Key: StringKey("x")},
+		`module.a["k"].module.b[0].docker_volume.v`: {
+			Module: `module.a["k"].module.b[0]`, Type: "docker_volume", Name: "v"},
+		`ray_cluster.pool.head`: {Type: "ray_cluster", Name: "pool", Member: Member{Role: Head}},
+		`ray_cluster.pool[1].worker["cpu"][3]`: {
+			Type: "ray_cluster", Name: "pool", Key: IntKey(1), Member: Member{Role: Worker, Group: "cpu", Index: 3}},
+	}
+	for text, want := range tests {
+		got, err := ParseAddr(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Key{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+		if got.String() != text {
+			t.Errorf("%s is written back as %s", text, got)
+		}
+	}
+}
+
+func TestParseAddrRefuses(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                              "not a resource address",
+		`docker_volume`:                 "name is missing",
+		`docker_volume.a.id`:            "attribute of the resource",
+		`docker_volume.a[-1]`:           "not a resource address",
+		`docker_volume.a[1.5]`:          "whole number",
+		`docker_volume.a[*]`:            "not a resource address",
+		`ray_cluster.p.worker["cpu"]`:   `.worker["GROUP"][INDEX]`,
+		`ray_cluster.p.head.memory`:     "goes on",
+		`module.a`:                      "resource type is missing",
+		`docker_volume.a["unterminated`: "not a resource address",
+	} {
+		_, err := ParseAddr(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got error %v, want one with %q", text, err, want)
+		}
+	}
+}
+
+func TestAddrTextIsInverse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := Addr{Type: "docker_container", Name: "web", Key: StringKey(rapid.String().Draw(t, "key"))}
+		got, err := ParseAddr(a.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.String() != a.String() {
+			t.Fatalf("%s became %s", a, got)
+		}
+	})
+}
+
+func TestCompareAddrIsNumeric(t *testing.T) {
+	a := Addr{Type: "docker_container", Name: "web"}
+	if CompareAddr(a.Instance(IntKey(9)), a.Instance(IntKey(10))) >= 0 {
+		t.Error("web[9] must come before web[10]")
+	}
+}
