@@ -1,0 +1,2 @@
+// Package state keeps what is known of a stack on disk.
+package state
