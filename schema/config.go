@@ -1,0 +1,114 @@
+package schema
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Config is what the files of a directory say, parsed and checked for form,
+// with nothing evaluated.
+type Config struct {
+	Dir     string // absolute
+	Root    *Module
+	Sources map[string][]byte // file name as in diagnostics → content, for snippets
+}
+
+// Module is one module's blocks. Maps are keyed by the name in the file.
+type Module struct {
+	Path      string // as in Addr.Module; empty for the root
+	Dir       string
+	Settings  Settings
+	Variables map[string]*Variable
+	Locals    map[string]*Local
+	Outputs   map[string]*Output
+	Providers map[string]*ProviderConfig // "docker", or "docker.lab" with an alias
+	Resources map[Addr]*Resource         // by block address
+}
+
+// Settings is the gapool block.
+type Settings struct {
+	RequiredVersion      string
+	RequiredVersionRange hcl.Range
+	Stack                string // empty where the configuration does not say
+}
+
+// Variable is an input of the module.
+type Variable struct {
+	Name        string
+	Description string
+	Type        cty.Type           // cty.DynamicPseudoType where none is given
+	Defaults    *typeexpr.Defaults // of optional() attributes; may be nil
+	Default     cty.Value          // NilVal makes the variable required
+	Sensitive   bool
+	Nullable    bool
+	Validations []Condition
+	Range       hcl.Range
+}
+
+// Condition is a validation, precondition or postcondition.
+type Condition struct {
+	Condition    hcl.Expression
+	ErrorMessage hcl.Expression
+	Range        hcl.Range
+}
+
+// Local is one entry of a locals block.
+type Local struct {
+	Name  string
+	Expr  hcl.Expression
+	Range hcl.Range
+}
+
+// Output is a value that the module gives back.
+type Output struct {
+	Name          string
+	Description   string
+	Expr          hcl.Expression
+	Sensitive     bool
+	DependsOn     []hcl.Traversal
+	Preconditions []Condition
+	Range         hcl.Range
+}
+
+// ProviderConfig is a provider block.
+type ProviderConfig struct {
+	Name  string // "docker"
+	Alias string
+	Body  hcl.Body
+	Range hcl.Range
+}
+
+// Key is the name that resources choose the configuration by.
+func (p *ProviderConfig) Key() string {
+	if p.Alias == "" {
+		return p.Name
+	}
+	return p.Name + "." + p.Alias
+}
+
+// Resource is one resource block.
+type Resource struct {
+	Addr      Addr  // the block's
+	Type      *Type // its table
+	Body      hcl.Body
+	Count     hcl.Expression // nil where there is none
+	ForEach   hcl.Expression // likewise
+	Provider  string         // key of the provider configuration, e.g. "docker"
+	DependsOn []hcl.Traversal
+	Lifecycle Lifecycle
+	Range     hcl.Range // of the block's header
+}
+
+// Lifecycle is a resource's lifecycle block.
+type Lifecycle struct {
+	CreateBeforeDestroy bool
+	// PreventDestroy is nil where the configuration does not say: what was
+	// applied last still holds then.
+	PreventDestroy     *bool
+	IgnoreAll          bool
+	IgnoreChanges      []hcl.Traversal // relative
+	ReplaceTriggeredBy []hcl.Expression
+	Preconditions      []Condition
+	Postconditions     []Condition
+}

@@ -1,0 +1,242 @@
+package schema
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// Type is the attribute table of one resource type (or of a provider block).
+// The decoder, the diff, the plan's "forces replacement" and the documentation
+// all read it; whatever can be said here is not written in code elsewhere.
+type Type struct {
+	Name  string // "docker_container"
+	Doc   string // one paragraph of Markdown
+	Attrs []Attr // arguments, nested blocks and computed attributes
+
+	// Addition marks a type that Terraform's Docker provider does not have.
+	Addition bool
+	// ByName marks a type whose live object is found by its name alone, since
+	// it cannot carry our labels: an image, which is its tag.
+	ByName bool
+	// Renames says that the engine can rename the object, so that
+	// create_before_destroy can keep the name.
+	Renames bool
+	// HoldsData marks a type whose deletion loses data: it is deleted only by a
+	// step that was approved by name.
+	HoldsData bool
+	// Virtual marks a type without an object of its own on the engine, such as
+	// a cluster, which is its members.
+	Virtual bool
+
+	// Validate finds mistakes that need several attributes to see. It is given
+	// the normal form, which may hold unknown values, never marked ones.
+	Validate func(cty.Value) []Problem
+	// Derive fills computed attributes that follow from the configuration and
+	// from files, such as the hash of a build's inputs; dir is the folder that
+	// relative paths start from. It must not ask the engine.
+	Derive func(dir string, v cty.Value) (cty.Value, error)
+}
+
+// Attr is one row of the table.
+type Attr struct {
+	Name string
+	Doc  string
+
+	// Type is the type of the normal form. For a nested block it is left zero.
+	Type cty.Type
+	// Block says that this is a nested block and not an argument.
+	Block *Block
+
+	Required bool
+	Computed bool // the provider sets it where the configuration does not
+	// Default stands in where the configuration says nothing; NilVal is none.
+	Default cty.Value
+
+	// Change says what a difference leads to.
+	Change Change
+	// ReplaceIf narrows Replace for an attribute that the engine can change in
+	// some cases only; want is null where the configuration says nothing.
+	ReplaceIf func(prior, want cty.Value) bool
+
+	// Accept turns the other ways of writing the attribute into Type: a size
+	// with its unit, ["K=V"] for a map. Its argument is known and not marked,
+	// but may have unknown elements; the result may be unknown for that.
+	Accept func(cty.Value) (cty.Value, error)
+	// Pairs names the two arguments of a nested block that may be written in
+	// place of a map, such as labels { label = "k", value = "v" }.
+	Pairs *Pairs
+	// Normal brings a value of Type to its normal form, in which equal things
+	// are equal. It is given known values without marks.
+	Normal func(cty.Value) cty.Value
+	// Check reports what is wrong with a known value of Type.
+	Check func(cty.Value) error
+
+	// Merge says that what the image sets lies under what is configured (env,
+	// labels): only the keys that are configured or were ours are compared.
+	Merge bool
+	// Demand is for a boolean of which false demands nothing (must_run).
+	Demand bool
+	// Sensitive values are shown nowhere and never stored in clear.
+	Sensitive bool
+	// Live values are compared with the engine's and never stored, since they
+	// may hold secrets that nobody marked (env).
+	Live bool
+	// Volatile values may differ at each reading (an address): never compared,
+	// unknown after any change.
+	Volatile bool
+	// Addition marks what Terraform's Docker provider does not have.
+	Addition bool
+	// Unit is shown behind a number: "MiB", "s".
+	Unit string
+}
+
+// Block is a nested block's own table.
+type Block struct {
+	Nesting  Nesting
+	Attrs    []Attr
+	Min, Max int // how many there may be; Max 0 is no limit
+	// Key names the attributes that tell the elements of a List or Set apart,
+	// so that an element is compared with its own live counterpart.
+	Key []string
+	// Label names the label of a Map block for the documentation.
+	Label string
+}
+
+// Nesting says how often a block may be written and what it decodes to.
+type Nesting int
+
+const (
+	Single Nesting = iota // an object, or null
+	List                  // a list of objects
+	Set                   // a set of objects
+	Map                   // a map of objects by the block's label
+)
+
+// Change says what a difference between wanted and live leads to.
+type Change int
+
+const (
+	// None: gapool's own setting, without a counterpart on the engine.
+	None Change = iota
+	// Update: the engine changes it in place.
+	Update
+	// Replace: only a new object can have it.
+	Replace
+)
+
+// Pairs names a nested block's two arguments that make one entry of a map.
+type Pairs struct{ Key, Value string }
+
+// Problem is a mistake found by Type.Validate.
+type Problem struct {
+	Attr   string // the attribute to point at; may be empty
+	Detail string // what is wrong and what to do
+}
+
+// Attr returns the row of that name, nil if there is none.
+func (t *Type) Attr(name string) *Attr { return findAttr(t.Attrs, name) }
+
+// Attr returns the row of that name, nil if there is none.
+func (b *Block) Attr(name string) *Attr { return findAttr(b.Attrs, name) }
+
+func findAttr(attrs []Attr, name string) *Attr {
+	for i := range attrs {
+		if attrs[i].Name == name {
+			return &attrs[i]
+		}
+	}
+	return nil
+}
+
+// Settable reports whether the configuration may set the attribute.
+func (a *Attr) Settable() bool {
+	return a.Required || a.Block != nil || !a.Computed || a.Accept != nil || a.Change != None || a.Default != cty.NilVal
+}
+
+// Implied returns the type of the attribute's normal form.
+func (a *Attr) Implied() cty.Type {
+	if a.Block == nil {
+		return a.Type
+	}
+	obj := impliedObject(a.Block.Attrs)
+	switch a.Block.Nesting {
+	case List:
+		return cty.List(obj)
+	case Set:
+		return cty.Set(obj)
+	case Map:
+		return cty.Map(obj)
+	default:
+		return obj
+	}
+}
+
+// Implied returns the object type of a resource in its normal form.
+func (t *Type) Implied() cty.Type { return impliedObject(t.Attrs) }
+
+func impliedObject(attrs []Attr) cty.Type {
+	m := make(map[string]cty.Type, len(attrs))
+	for i := range attrs {
+		m[attrs[i].Name] = attrs[i].Implied()
+	}
+	return cty.Object(m)
+}
+
+// Null returns the resource's value with nothing set.
+func (t *Type) Null() cty.Value { return t.Build(nil) }
+
+// Build returns a value of the type from some of its attributes, the others
+// null. It panics on an attribute that the table does not have or of another
+// type than the table says, since that is a mistake in a provider's code.
+func (t *Type) Build(set map[string]cty.Value) cty.Value {
+	return buildObject(t.Name, t.Attrs, set)
+}
+
+// Build does the same for an element of the block.
+func (b *Block) Build(set map[string]cty.Value) cty.Value {
+	return buildObject("block", b.Attrs, set)
+}
+
+func buildObject(where string, attrs []Attr, set map[string]cty.Value) cty.Value {
+	vals := make(map[string]cty.Value, len(attrs))
+	used := 0
+	for i := range attrs {
+		a := &attrs[i]
+		ty := a.Implied()
+		v, ok := set[a.Name]
+		switch {
+		case !ok || v == cty.NilVal:
+			vals[a.Name] = cty.NullVal(ty)
+		case !v.Type().Equals(ty):
+			panic(where + "." + a.Name + " is a " + v.Type().FriendlyName() + ", the table says " + ty.FriendlyName())
+		default:
+			vals[a.Name] = v
+		}
+		if ok {
+			used++
+		}
+	}
+	if used != len(set) {
+		var extra []string
+		for name := range set {
+			if findAttr(attrs, name) == nil {
+				extra = append(extra, name)
+			}
+		}
+		slices.SortFunc(extra, cmp.Compare)
+		panic(where + " has no attribute " + strings.Join(extra, ", "))
+	}
+	return cty.ObjectVal(vals)
+}
+
+// With returns the object v with some attributes set to other values.
+func With(v cty.Value, set map[string]cty.Value) cty.Value {
+	vals := v.AsValueMap()
+	for name, x := range set {
+		vals[name] = x
+	}
+	return cty.ObjectVal(vals)
+}
