@@ -1,0 +1,255 @@
+// Package engine holds the words between planning and applying: a Graph of the
+// configuration, an Evaluator of its expressions, and a Plan, which is Changes
+// for people and Steps with edges for the scheduler.
+//
+// The flow has no way back:
+//
+//	configuration → engine/plan (refresh, lower, diff) → Plan → engine/apply → state
+//
+// engine/plan decides and changes nothing; engine/apply changes and decides
+// nothing: it does not import engine/plan.
+package engine
+
+import (
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// Action is what happens to one address.
+type Action string
+
+const (
+	NoOp   Action = "no-op"
+	Create Action = "create"
+	Update Action = "update"
+	Delete Action = "delete"
+	// Replace deletes the old object, then creates the new one.
+	Replace Action = "replace"
+	// ReplaceFirst creates the new object, then deletes the old one.
+	ReplaceFirst Action = "create-before-destroy"
+	// Forget drops the record of an object that is gone or is kept.
+	Forget Action = "forget"
+)
+
+// Replaces reports whether the action makes a new object for an old one.
+func (a Action) Replaces() bool { return a == Replace || a == ReplaceFirst }
+
+// Symbol is the action's sign in the text of a plan.
+func (a Action) Symbol() string {
+	switch a {
+	case Create:
+		return "+"
+	case Update:
+		return "~"
+	case Delete:
+		return "-"
+	case Replace:
+		return "-/+"
+	case ReplaceFirst:
+		return "+/-"
+	case Forget:
+		return "."
+	default:
+		return " "
+	}
+}
+
+// Change is what the plan says of one address: an instance of a resource, a
+// cluster, or a cluster's member.
+type Change struct {
+	Addr     schema.Addr
+	Type     *schema.Type
+	Provider string // key of the provider configuration: "docker"
+	Action   Action
+	// Reason says why, in words that follow the address: "is not in the
+	// configuration", "must be replaced, since docker_network.pool is".
+	// Empty where the differences speak for themselves.
+	Reason string
+	// Differences are the attributes that lead to the action, in table order.
+	Differences []schema.Difference
+	// OnlyIf names the references whose values decide, during the apply,
+	// whether there is anything to do: the plan says "only if … changes".
+	OnlyIf []string
+	// Before is the live value, null for a Create; After the planned one, which
+	// may hold unknown values, null for a Delete. Both are in normal form, and
+	// sensitive parts carry schema.SensitiveMark.
+	Before, After cty.Value
+	// Object is the live object, nil where there is none.
+	Object *providers.Object
+	// Record is what the state knew; nil for what it did not.
+	Record *state.Record
+	// Adopted says that the object was found by its labels and not by the
+	// state.
+	Adopted bool
+	// Orphan marks a Delete of an object that neither the state nor the
+	// configuration knows; it is shown apart.
+	Orphan bool
+	// Deps are the blocks that the address depends on, sorted.
+	Deps []schema.Addr
+	// Protect is what prevent_destroy will be recorded as.
+	Protect bool
+}
+
+// Verb is what one step does.
+type Verb string
+
+const (
+	DoCreate Verb = "create"
+	DoUpdate Verb = "update"
+	DoDelete Verb = "delete"
+	// DoRename gives a candidate its final name.
+	DoRename Verb = "rename"
+	// DoRecord writes what was found into the state; it asks no engine.
+	DoRecord Verb = "record"
+	// DoForget drops a record; it asks no engine.
+	DoForget Verb = "forget"
+	// Join waits for others and does nothing itself, so that n steps before m
+	// others need n+m edges. It is shown nowhere.
+	Join Verb = "join"
+)
+
+// Step is one action of the scheduler.
+type Step struct {
+	ID     int // its index in Plan.Steps
+	Verb   Verb
+	Addr   schema.Addr
+	Change *Change // nil for a Join
+	// Target is the object of an update, a delete or a rename; for a rename of
+	// a candidate that this plan makes it is nil.
+	Target *providers.Object
+	// Name is the engine's name for a create or rename; empty where it is not
+	// known before the apply, then it is the wanted value's.
+	Name string
+	// Candidate says that a create makes its object under a temporary name.
+	Candidate bool
+	// Extra marks the delete of an object that an address has beside its
+	// current one.
+	Extra bool
+	// Needs are the IDs of the steps that must have succeeded before, sorted.
+	Needs []int
+}
+
+// OutputChange is what happens to an output.
+type OutputChange struct {
+	Name          string
+	Action        Action // Create, Update, Delete, NoOp
+	Sensitive     bool
+	Before, After cty.Value // After may be unknown; null where there is none
+}
+
+// Drift is a difference between what the state recorded and what is there.
+type Drift struct {
+	Addr schema.Addr
+	// What in words that follow the address: "was removed outside of gapool".
+	What        string
+	Differences []schema.Difference // Want is what was recorded
+}
+
+// Mode is what the plan is for.
+type Mode string
+
+const (
+	Normal      Mode = "normal"
+	Destroy     Mode = "destroy"
+	RefreshOnly Mode = "refresh-only"
+)
+
+// Plan is a decision, whole: every view prints it and the apply follows it.
+type Plan struct {
+	Mode             Mode
+	Stack, Workspace string
+	// Changes are sorted by address, no-ops included.
+	Changes []*Change
+	// Steps are sorted so that each comes after what it needs.
+	Steps   []*Step
+	Outputs []OutputChange // sorted by name, no-ops included
+	Drift   []Drift        // sorted by address
+	// Kept are volumes of ours that no configuration names: listed, not
+	// touched.
+	Kept []*providers.Object
+	// Notes are sentences for the reader: an open port, a rebuilt state.
+	Notes []string
+	// Targeted says that -target left something out.
+	Targeted bool
+	// DataLoss are the addresses of what holds data and is deleted, sorted.
+	DataLoss []schema.Addr
+	// Approved are those of DataLoss that were allowed by name.
+	Approved map[schema.Addr]bool
+	// Unapproved is an error message where the plan cannot be applied without
+	// a permission that was not given; it names the flag.
+	Unapproved string
+
+	// What the apply needs besides.
+	Evaluator *Evaluator
+	Engines   map[string]providers.Engine // by provider key
+	Lineage   string
+}
+
+// Summary counts the plan's changes as its last line prints them.
+type Summary struct{ Add, Change, Destroy, Forget int }
+
+// Summary counts what will happen.
+func (p *Plan) Summary() Summary {
+	var s Summary
+	for _, c := range p.Changes {
+		switch c.Action {
+		case Create:
+			s.Add++
+		case Update:
+			s.Change++
+		case Delete:
+			s.Destroy++
+		case Replace, ReplaceFirst:
+			s.Add++
+			s.Destroy++
+		case Forget:
+			s.Forget++
+		}
+	}
+	for _, st := range p.Steps {
+		if st.Extra {
+			s.Destroy++
+		}
+	}
+	return s
+}
+
+// Empty reports whether an apply would change no object and no output: the
+// plan reads "No changes.".
+func (p *Plan) Empty() bool {
+	if p.Summary() != (Summary{}) {
+		return false
+	}
+	for _, o := range p.Outputs {
+		if o.Action != NoOp {
+			return false
+		}
+	}
+	return true
+}
+
+// EventKind is what happened to a step during an apply.
+type EventKind int
+
+const (
+	Started EventKind = iota
+	Progressed
+	Done
+	Failed
+	Skipped // something that it needs failed
+	Dropped // the value that it was planned for proved equal
+)
+
+// Event is news of an apply, for whoever shows it. Events of one step come in
+// order; those of several are interleaved.
+type Event struct {
+	Kind     EventKind
+	Step     *Step
+	Progress providers.Progress // of Progressed
+	Object   *providers.Object  // of Done, where there is one
+	Err      error              // of Failed
+	Because  *Step              // of Skipped
+}
