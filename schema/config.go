@@ -1,6 +1,9 @@
 package schema
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
@@ -17,13 +20,20 @@ type Config struct {
 // Module is one module's blocks. Maps are keyed by the name in the file.
 type Module struct {
 	Path      string // as in Addr.Module; empty for the root
-	Dir       string
+	Dir       string // relative to Config.Dir: what path.module is
 	Settings  Settings
 	Variables map[string]*Variable
 	Locals    map[string]*Local
 	Outputs   map[string]*Output
 	Providers map[string]*ProviderConfig // "docker", or "docker.lab" with an alias
 	Resources map[Addr]*Resource         // by block address
+}
+
+// SortedResources returns the resources in the order of their addresses.
+func (m *Module) SortedResources() []*Resource {
+	return slices.SortedFunc(maps.Values(m.Resources), func(a, b *Resource) int {
+		return CompareAddr(a.Addr, b.Addr)
+	})
 }
 
 // Settings is the gapool block.
@@ -37,7 +47,9 @@ type Settings struct {
 type Variable struct {
 	Name        string
 	Description string
+	// Type may have optional attributes: a value's type is without them.
 	Type        cty.Type           // cty.DynamicPseudoType where none is given
+	Untyped     bool               // no type is given: text from outside stays text
 	Defaults    *typeexpr.Defaults // of optional() attributes; may be nil
 	Default     cty.Value          // NilVal makes the variable required
 	Sensitive   bool
@@ -75,6 +87,7 @@ type Output struct {
 type ProviderConfig struct {
 	Name  string // "docker"
 	Alias string
+	Type  *Type // the provider block's table
 	Body  hcl.Body
 	Range hcl.Range
 }
@@ -98,6 +111,8 @@ type Resource struct {
 	DependsOn []hcl.Traversal
 	Lifecycle Lifecycle
 	Range     hcl.Range // of the block's header
+
+	providerRange hcl.Range
 }
 
 // Lifecycle is a resource's lifecycle block.

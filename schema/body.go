@@ -1,0 +1,82 @@
+package schema
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hcldec"
+)
+
+// checkBody reports what the table does not have or what is missing, before
+// anything is evaluated: also where count is 0, and once for all instances.
+func checkBody(body hcl.Body, t *Type) hcl.Diagnostics {
+	return checkForm(body, t.Spec(), t.Attrs)
+}
+
+func checkForm(body hcl.Body, spec hcldec.Spec, attrs []Attr) hcl.Diagnostics {
+	form := hcldec.ImpliedSchema(spec)
+	form.Blocks = append(form.Blocks, hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"type"}})
+
+	// Computed attributes are declared for the check, so that they get a better
+	// message than that there is no such argument.
+	computed := map[string]bool{}
+	for i := range attrs {
+		if a := &attrs[i]; a.Block == nil && !a.Settable() {
+			computed[a.Name] = true
+			form.Attributes = append(form.Attributes, hcl.AttributeSchema{Name: a.Name})
+		}
+	}
+	content, diags := body.Content(form)
+	for _, a := range attributesInOrder(content.Attributes) {
+		if computed[a.Name] {
+			diags = append(diags, problemAt(a.NameRange, "Computed attribute",
+				"%q is set by the engine and can only be read. Remove the argument.", a.Name))
+		}
+	}
+	nested := hcldec.ChildBlockTypes(spec)
+	for _, b := range content.Blocks {
+		name, inner := b.Type, b.Body
+		if b.Type == "dynamic" {
+			name = b.Labels[0]
+			if nested[name] == nil {
+				diags = append(diags, problemAt(b.LabelRanges[0], "Unsupported block type",
+					"Blocks of type %q are not expected here, so they cannot be generated.%s", name, didYouMean(name, sortedKeys(nested))))
+				continue
+			}
+			var d hcl.Diagnostics
+			if inner, d = dynamicContent(b); inner == nil {
+				diags = append(diags, d...)
+				continue
+			}
+		}
+		var rows []Attr
+		if a := findAttr(attrs, name); a != nil && a.Block != nil {
+			rows = a.Block.Attrs
+		}
+		diags = append(diags, checkForm(inner, nested[name], rows)...)
+	}
+	return diags
+}
+
+// dynamicContent returns the body of a dynamic block's content block.
+func dynamicContent(b *hcl.Block) (hcl.Body, hcl.Diagnostics) {
+	content, diags := b.Body.Content(&hcl.BodySchema{
+		Attributes: []hcl.AttributeSchema{{Name: "for_each", Required: true}, {Name: "iterator"}, {Name: "labels"}},
+		Blocks:     []hcl.BlockHeaderSchema{{Type: "content"}},
+	})
+	if len(content.Blocks) != 1 {
+		return nil, append(diags, problemAt(b.DefRange, "Invalid dynamic block",
+			"A dynamic block has one content block, which is written for each element; this one has %d.", len(content.Blocks)))
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return content.Blocks[0].Body, nil
+}
+
+func didYouMean(name string, known []string) string {
+	if s := nearest(name, known); s != "" {
+		return fmt.Sprintf(" Did you mean %q?", s)
+	}
+	return ""
+}
