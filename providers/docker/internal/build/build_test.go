@@ -415,36 +415,53 @@ func TestBuildSaysThatNoEngineAnswers(t *testing.T) {
 	}
 }
 
-// A registry that wants a password gets the one that docker login wrote.
+// A registry that wants a password, itself or at the place where it sends for a token, gets the one that docker login wrote.
 func TestBuildLogsInToRegistry(t *testing.T) {
 	api := engine(t)
-	var mu sync.Mutex
-	var users []string
-	registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, ok := r.BasicAuth(); ok {
+	for _, scheme := range []string{"Basic", "Bearer"} {
+		t.Run(scheme, func(t *testing.T) {
+			var mu sync.Mutex
+			var users []string
+			registry := httptest.NewUnstartedServer(nil)
+			registry.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				user, password, ok := r.BasicAuth()
+				if r.URL.Path == "/token" && r.Method == http.MethodPost {
+					user, password, ok = r.FormValue("username"), r.FormValue("password"), true
+				}
+				switch {
+				case ok:
+					mu.Lock()
+					users = append(users, r.URL.Path+" "+user+" "+password)
+					mu.Unlock()
+					http.NotFound(w, r)
+				case r.URL.Path == "/token":
+					http.Error(w, "who are you?", http.StatusForbidden)
+				default:
+					w.Header().Set("WWW-Authenticate", scheme+` realm="http://`+r.Host+`/token",service="test"`)
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			})
+			registry.Start()
+			defer registry.Close()
+			host := strings.TrimPrefix(registry.URL, "http://")
+
+			login, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{"username": "ada", "password": "lovelace"}}})
+			must(t, err)
+			before := config.Dir()
+			config.SetDir(tree(t, map[string]string{"config.json": string(login)}))
+			defer config.SetDir(before)
+
+			_, err = Build(t.Context(), api, Options{Context: tree(t, map[string]string{"Dockerfile": "FROM " + host + "/private/base:1\n"})}, nil)
+			if err == nil || strings.Contains(err.Error(), "lovelace") {
+				t.Errorf("error %v, want one without the password: the registry has no image", err)
+			}
 			mu.Lock()
-			users = append(users, user+" "+password)
-			mu.Unlock()
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
-		w.WriteHeader(http.StatusUnauthorized)
-	}))
-	defer registry.Close()
-	host := strings.TrimPrefix(registry.URL, "http://")
-
-	login, err := json.Marshal(map[string]any{"auths": map[string]any{host: map[string]string{"username": "ada", "password": "lovelace"}}})
-	must(t, err)
-	before := config.Dir()
-	config.SetDir(tree(t, map[string]string{"config.json": string(login)}))
-	defer config.SetDir(before)
-
-	_, err = Build(t.Context(), api, Options{Context: tree(t, map[string]string{"Dockerfile": "FROM " + host + "/private/base:1\n"})}, nil)
-	if err == nil || strings.Contains(err.Error(), "lovelace") {
-		t.Errorf("error %v, want one without the password: the registry has no image", err)
-	}
-	if !slices.Contains(users, "ada lovelace") {
-		t.Errorf("the registry saw the logins %q; the build ended with %v", users, err)
+			defer mu.Unlock()
+			if !slices.ContainsFunc(users, func(u string) bool {
+				return strings.HasSuffix(u, " ada lovelace") && strings.HasPrefix(u, "/token") == (scheme == "Bearer")
+			}) {
+				t.Errorf("the registry saw the logins %q; the build ended with %v", users, err)
+			}
+		})
 	}
 }

@@ -115,9 +115,9 @@ func hashEntry(path string, entry fs.DirEntry, files fsutil.FS) (string, error) 
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
 		target = stat.Linkname
-	case mode.IsRegular() && (stat.Size > 0 || stat.Linkname != ""):
-		// The second name of a hard-linked file comes with a link name and no size; it is a file like any other.
-		// What is empty is not opened: a socket looks like an empty file here.
+	case mode.IsRegular() && stat.Size > 0:
+		// What is empty is not opened: a socket looks like an empty file here. A second name of a file (a hard
+		// link) has a link name too, which does not count: it is a file like any other.
 		f, err := files.Open(path)
 		if err != nil {
 			return "", err
