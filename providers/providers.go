@@ -49,7 +49,7 @@ type Engine interface {
 	// bounded inspect for each object of ours.
 	Refresh(ctx context.Context, scope Scope) (*World, error)
 	// Resource returns the verbs for the objects behind an address: of its
-	// type, or of a cluster's member.
+	// type, or of a cluster's member. Nil if the provider has no such type.
 	Resource(addr schema.Addr) Resource
 	Close() error
 }
@@ -180,23 +180,27 @@ type Renamer interface {
 	Rename(ctx context.Context, obj *Object, name string) (*Object, error)
 }
 
-// Lowerer is a Resource that is made of others: a cluster of its members.
+// Lowerer is a Provider some of whose types are made of others: a cluster of
+// its members.
 type Lowerer interface {
 	// Lower returns the wanted members of the cluster. It is pure: want is the
-	// cluster's value, which may hold unknown values; live are the objects
-	// that are the cluster's members now. The members' addresses are stable: a
-	// live one that stays keeps its index. A live member that is not returned
-	// is to be deleted.
+	// cluster's value, which may hold unknown values but no marks; live are
+	// the objects that are the cluster's members now, with their addresses in
+	// Owner.Address; info is zero where no engine was asked. A live member that
+	// stays keeps its address; one that is not returned is to be deleted.
 	Lower(addr schema.Addr, want cty.Value, live []*Object, info Info) ([]Member, error)
 }
 
 // Member is one part of a cluster.
 type Member struct {
 	Addr schema.Addr
-	// Want is a value of the member's Resource's Type.
+	Type *schema.Type // the table of Want
 	Want cty.Value
 	// Needs are the members that must be ready before this one is made.
 	Needs []schema.Addr
+	// Follows are the members without which this one cannot live: it is made
+	// anew whenever they are, and deleted before them.
+	Follows []schema.Addr
 }
 
 // ErrNotFound says that an object does not exist: the engine said so.
