@@ -148,12 +148,14 @@ type file struct {
 
 // MarshalJSON writes the records as a list in the order of their addresses, so
 // that equal states are equal bytes.
-func (s *State) MarshalJSON() ([]byte, error) {
+func (s *State) MarshalJSON() ([]byte, error) { return encode(s.file()) }
+
+func (s *State) file() file {
 	f := file{s.Version, s.Lineage, s.Generation, s.Stack, s.Workspace, make([]*Record, 0, len(s.Records)), s.Outputs}
 	for _, a := range s.Addrs() {
 		f.Records = append(f.Records, s.Records[a])
 	}
-	return encode(f)
+	return f
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote. A field that this version does
