@@ -9,11 +9,7 @@ import (
 
 // checkBody reports what the table does not have or what is missing, before
 // anything is evaluated: also where count is 0, and once for all instances.
-func checkBody(body hcl.Body, t *Type) hcl.Diagnostics {
-	return checkForm(body, t.Spec(), t.Attrs)
-}
-
-func checkForm(body hcl.Body, spec hcldec.Spec, attrs []Attr) hcl.Diagnostics {
+func checkBody(body hcl.Body, spec hcldec.Spec, attrs []Attr) hcl.Diagnostics {
 	form := hcldec.ImpliedSchema(spec)
 	form.Blocks = append(form.Blocks, hcl.BlockHeaderSchema{Type: "dynamic", LabelNames: []string{"type"}})
 
@@ -53,7 +49,7 @@ func checkForm(body hcl.Body, spec hcldec.Spec, attrs []Attr) hcl.Diagnostics {
 		if a := findAttr(attrs, name); a != nil && a.Block != nil {
 			rows = a.Block.Attrs
 		}
-		diags = append(diags, checkForm(inner, nested[name], rows)...)
+		diags = append(diags, checkBody(inner, nested[name], rows)...)
 	}
 	return diags
 }

@@ -20,7 +20,7 @@ type Config struct {
 // Module is one module's blocks. Maps are keyed by the name in the file.
 type Module struct {
 	Path      string // as in Addr.Module; empty for the root
-	Dir       string // relative to Config.Dir: what path.module is
+	Dir       string // absolute
 	Settings  Settings
 	Variables map[string]*Variable
 	Locals    map[string]*Local
@@ -112,7 +112,8 @@ type Resource struct {
 	Lifecycle Lifecycle
 	Range     hcl.Range // of the block's header
 
-	providerRange hcl.Range
+	providerRange hcl.Range       // of what chooses the provider
+	bodyRefs      []hcl.Traversal // what the body refers to
 }
 
 // Lifecycle is a resource's lifecycle block.

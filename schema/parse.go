@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hcldec"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -26,7 +27,7 @@ func Load(dir string, types []*Type, providerTypes map[string]*Type) (*Config, h
 	cfg := &Config{
 		Dir: dir,
 		Root: &Module{
-			Dir:       ".",
+			Dir:       dir,
 			Variables: map[string]*Variable{},
 			Locals:    map[string]*Local{},
 			Outputs:   map[string]*Output{},
@@ -36,15 +37,15 @@ func Load(dir string, types []*Type, providerTypes map[string]*Type) (*Config, h
 		Sources: map[string][]byte{},
 	}
 	if abs, err := filepath.Abs(dir); err == nil {
-		cfg.Dir = abs
+		cfg.Dir, cfg.Root.Dir = abs, abs
 	}
 	names, diags := configFiles(dir)
 	if diags.HasErrors() {
 		return cfg, diags
 	}
-	l := &loader{module: cfg.Root, types: map[string]*Type{}, providerTypes: providerTypes}
+	l := &loader{module: cfg.Root, types: map[string]*Type{}, specs: map[string]hcldec.Spec{}, providerTypes: providerTypes}
 	for _, t := range types {
-		l.types[t.Name] = t
+		l.types[t.Name], l.specs[t.Name] = t, t.Spec()
 	}
 	parser := hclparse.NewParser()
 	for _, name := range names {
@@ -114,6 +115,7 @@ func configFiles(dir string) ([]string, hcl.Diagnostics) {
 type loader struct {
 	module        *Module
 	types         map[string]*Type
+	specs         map[string]hcldec.Spec // of the types, made once
 	providerTypes map[string]*Type
 	settings      *hcl.Range // of the gapool block
 }
@@ -306,7 +308,7 @@ func (l *loader) provider(b *hcl.Block) hcl.Diagnostics {
 			"Give one of them an alias, and choose it in resources with provider = "+p.Name+".ALIAS."))
 	}
 	l.module.Providers[p.Key()] = p
-	return append(diags, checkBody(p.Body, p.Type)...)
+	return append(diags, checkBody(p.Body, p.Type.Spec(), p.Type.Attrs)...)
 }
 
 // checkProviders reports resources whose provider argument chooses what no

@@ -29,7 +29,9 @@ func (l *loader) resource(b *hcl.Block) hcl.Diagnostics {
 
 	content, remain, diags := b.Body.PartialContent(resourceSchema)
 	r.Body = remain
-	diags = append(diags, checkBody(r.Body, r.Type)...)
+	spec := l.specs[r.Addr.Type]
+	r.bodyRefs = bodyTraversals(r.Body, spec)
+	diags = append(diags, checkBody(r.Body, spec, r.Type.Attrs)...)
 	if a, ok := content.Attributes["count"]; ok {
 		r.Count = a.Expr
 	}
