@@ -48,14 +48,16 @@ func dialer(api Client) session.Dialer {
 		go func() {
 			conn, err := api.DialHijack(ctx, "/session", proto, meta)
 			dialled <- result{conn, err}
-			if ctx.Err() != nil && conn != nil {
-				_ = conn.Close() // nobody waits for it any more
-			}
 		}()
 		select {
 		case r := <-dialled:
 			return r.conn, r.err
 		case <-ctx.Done():
+			go func() {
+				if late := <-dialled; late.err == nil {
+					_ = late.conn.Close()
+				}
+			}()
 			return nil, ctx.Err()
 		}
 	}

@@ -43,7 +43,11 @@ func TestBuildDoesNotWaitForAnEngineThatIsSilent(t *testing.T) {
 	defer close(end)
 	silent := func(context.Context) error { <-end; return errors.New("late") }
 
-	api := broken{build: func(context.Context) error { return errors.New("no space left on device") }, dial: silent}
+	dialling := make(chan struct{})
+	api := broken{
+		build: func(context.Context) error { <-dialling; return errors.New("no space left on device") },
+		dial:  func(ctx context.Context) error { close(dialling); return silent(ctx) },
+	}
 	_, err := Build(t.Context(), api, Options{Context: tree(t, sample())}, nil)
 	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("error %v, want the build's", err)
