@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
@@ -45,21 +46,32 @@ func base(t *testing.T, api *client.Client) string {
 		t.Fatalf("these tests need the image %s (scripts/base-image --tiny makes it): %v", busybox, err)
 	}
 	dir := tree(t, map[string]string{"Dockerfile": "FROM " + busybox + "\nCOPY mark /mark\n", "mark": tag})
-	if _, err := Build(t.Context(), api, Options{Context: dir, Tags: []string{tag}}, nil); err != nil {
+	if _, err := made(t.Context(), t, api, Options{Context: dir, Tags: []string{tag}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	remove(t, api, tag)
 	return tag
 }
 
-// remove removes an image when the test ends.
-func remove(t *testing.T, api *client.Client, name string) {
+// made is Build, and takes the image away when the test ends.
+func made(ctx context.Context, t *testing.T, api *client.Client, o Options, report func(Event)) (string, error) {
 	t.Helper()
-	t.Cleanup(func() {
-		if _, err := api.ImageRemove(context.Background(), name, image.RemoveOptions{PruneChildren: true}); err != nil {
-			t.Errorf("remove image %s: %v", name, err)
-		}
-	})
+	id, err := Build(ctx, api, o, report)
+	if err != nil {
+		return id, err
+	}
+	names := o.Tags
+	if len(names) == 0 {
+		names = []string{id}
+	}
+	for _, name := range names {
+		t.Cleanup(func() {
+			// Not found is good: two builds of a test can have made one image.
+			if _, err := api.ImageRemove(context.Background(), name, image.RemoveOptions{}); err != nil && !errdefs.IsNotFound(err) {
+				t.Errorf("remove image %s: %v", name, err)
+			}
+		})
+	}
+	return id, err
 }
 
 // recorder collects events.
@@ -110,12 +122,10 @@ RUN grep -q "10.1.2.3.*elsewhere" /etc/hosts
 		Labels: map[string]string{"gapool.inputs": "sha256:abc", "who": "me"}, ExtraHosts: []string{"elsewhere:10.1.2.3"},
 	}
 	var first recorder
-	id, err := Build(t.Context(), api, o, first.add)
+	id, err := made(t.Context(), t, api, o, first.add)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &first)
 	}
-	remove(t, api, tags[0])
-	remove(t, api, tags[1])
 
 	for _, tag := range tags {
 		built, err := api.ImageInspect(t.Context(), tag)
@@ -151,7 +161,7 @@ RUN grep -q "10.1.2.3.*elsewhere" /etc/hosts
 	}
 
 	var second recorder
-	again, err := Build(t.Context(), api, o, second.add)
+	again, err := made(t.Context(), t, api, o, second.add)
 	must(t, err)
 	if again != id || !second.has(Cached, "RUN test ! -e /src && cat /out /b", "") {
 		t.Errorf("the second build made %s from %s\n%s", again, id, &second)
@@ -164,7 +174,7 @@ RUN grep -q "10.1.2.3.*elsewhere" /etc/hosts
 	must(t, os.WriteFile(changed, []byte("from A\n"), 0o644))
 	must(t, os.Chtimes(changed, info.ModTime(), info.ModTime()))
 	var third recorder
-	_, err = Build(t.Context(), api, Options{Context: dir, Target: "final", Args: o.Args, ExtraHosts: o.ExtraHosts}, third.add)
+	_, err = made(t.Context(), t, api, Options{Context: dir, Target: "final", Args: o.Args, ExtraHosts: o.ExtraHosts}, third.add)
 	must(t, err)
 	if !third.has(Log, "RUN test ! -e /src && cat /out /b", "from A") {
 		t.Errorf("the build did not see the new content\n%s", &third)
@@ -188,7 +198,7 @@ func TestBuildSendsWhatInputsHashes(t *testing.T) {
 		must(t, os.Chown(filepath.Join(dir, "app/kept"), 1234, 1234))
 	}
 	var r recorder
-	_, err := Build(t.Context(), api, Options{Context: dir + "/app", Dockerfile: dir + "/deploy/app.Dockerfile"}, r.add)
+	_, err := made(t.Context(), t, api, Options{Context: dir + "/app", Dockerfile: dir + "/deploy/app.Dockerfile"}, r.add)
 	must(t, err)
 	var lines []string
 	for _, e := range r.events {
@@ -228,7 +238,7 @@ func TestBuildErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.o.Context = tree(t, map[string]string{"Dockerfile": c.file})
 			var r recorder
-			id, err := Build(t.Context(), api, c.o, r.add)
+			id, err := made(t.Context(), t, api, c.o, r.add)
 			if err == nil {
 				t.Fatalf("no error; image %s", id)
 			}
@@ -259,9 +269,8 @@ RUN --mount=type=secret,id=f --mount=type=secret,id=e --mount=type=secret,id=v,t
 		{ID: "f", File: filepath.Join(dir, "secret")}, {ID: "e", Env: "GAPOOL_TEST_SECRET"}, {ID: "v", Value: []byte(planted[2])},
 	}}
 	var r recorder
-	id, err := Build(t.Context(), api, o, r.add)
+	id, err := made(t.Context(), t, api, o, r.add)
 	must(t, err)
-	remove(t, api, id)
 	for _, sum := range []string{"440e8540a8e5b188", "eec9587d82bba708", "7e5d2bca1cb55d27"} {
 		if !strings.Contains(r.String(), sum) {
 			t.Errorf("the steps did not read the right secrets: no digest %s\n%s", sum, &r)
@@ -278,7 +287,7 @@ RUN --mount=type=secret,id=f --mount=type=secret,id=e --mount=type=secret,id=v,t
 	seen := fmt.Sprintf("%+v %s %s", history, &inspected, &r)
 
 	write("Dockerfile", "FROM "+from+"\nRUN --mount=type=secret,id=f cat /run/secrets/f; exit 1\n")(t, &o)
-	_, err = Build(t.Context(), api, o, r.add)
+	_, err = made(t.Context(), t, api, o, r.add)
 	if err == nil || !strings.Contains(err.Error(), "(sensitive value)") {
 		t.Errorf("error %v, want one with a hidden line", err)
 	}
@@ -296,7 +305,7 @@ func TestBuildHidesSensitiveArgs(t *testing.T) {
 	from := base(t, api)
 	dir := tree(t, map[string]string{"Dockerfile": "FROM " + from + "\nARG TOKEN\nRUN echo ${TOKEN}; exit 1\n"})
 	var r recorder
-	_, err := Build(t.Context(), api, Options{Context: dir, Args: map[string]string{"TOKEN": "arg-41ef"}, Sensitive: []string{"arg-41ef"}}, r.add)
+	_, err := made(t.Context(), t, api, Options{Context: dir, Args: map[string]string{"TOKEN": "arg-41ef"}, Sensitive: []string{"arg-41ef"}}, r.add)
 	if err == nil || strings.Contains(r.String()+err.Error(), "arg-41ef") || !r.has(Log, "", "(sensitive value)") {
 		t.Errorf("error %v\n%s", err, &r)
 	}
@@ -311,7 +320,7 @@ func TestBuildsAtOnce(t *testing.T) {
 		dir := tree(t, map[string]string{"Dockerfile": "FROM " + from + "\nCOPY mine /\nRUN --mount=type=secret,id=s cat /mine && wc -c < /run/secrets/s\n", "mine": mine + "\n"})
 		wait.Go(func() {
 			var r recorder
-			_, err := Build(t.Context(), api, Options{Context: dir, Secrets: []Secret{{ID: "s", Value: bytes.Repeat([]byte("s"), i+1)}}}, r.add)
+			_, err := made(t.Context(), t, api, Options{Context: dir, Secrets: []Secret{{ID: "s", Value: bytes.Repeat([]byte("s"), i+1)}}}, r.add)
 			if err != nil || !r.has(Log, "", mine) || !r.has(Log, "", fmt.Sprint(i+1)) {
 				t.Errorf("build %d: %v\n%s", i, err, &r)
 			}
@@ -327,7 +336,7 @@ func TestBuildNetworks(t *testing.T) {
 	interfaces := func(network string) string {
 		o.NetworkMode = network
 		var lines []string
-		_, err := Build(t.Context(), api, o, func(e Event) {
+		_, err := made(t.Context(), t, api, o, func(e Event) {
 			if e.Kind == Log {
 				lines = append(lines, e.Line)
 			}
@@ -352,7 +361,7 @@ func TestBuildEndsWithItsContext(t *testing.T) {
 	dir := tree(t, map[string]string{"Dockerfile": "FROM " + from + "\nRUN echo running; while true; do sleep 1; done\n"})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := Build(ctx, api, Options{Context: dir}, func(e Event) {
+	_, err := made(ctx, t, api, Options{Context: dir}, func(e Event) {
 		if e.Kind == Log && e.Line == "running" {
 			cancel()
 		}
@@ -361,7 +370,7 @@ func TestBuildEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v, want the context's", err)
 	}
 
-	_, err = Build(ctx, api, Options{Context: dir}, func(e Event) { t.Errorf("event %v of a build that is over before it began", e) })
+	_, err = made(ctx, t, api, Options{Context: dir}, func(e Event) { t.Errorf("event %v of a build that is over before it began", e) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
@@ -372,10 +381,10 @@ func TestBuildLeavesNothingRunning(t *testing.T) {
 	api := engine(t)
 	from := base(t, api)
 	dir := tree(t, map[string]string{"Dockerfile": "FROM " + from + "\nCOPY . /\n"})
-	_, err := Build(t.Context(), api, Options{Context: dir}, nil)
+	_, err := made(t.Context(), t, api, Options{Context: dir}, nil)
 	must(t, err)
 	write("Dockerfile", "FROM "+from+"\nRUN exit 1\n")(t, &Options{Context: dir})
-	if _, err := Build(t.Context(), api, Options{Context: dir}, nil); err == nil {
+	if _, err := made(t.Context(), t, api, Options{Context: dir}, nil); err == nil {
 		t.Error("no error")
 	}
 	noGoroutines(t, api)
@@ -409,7 +418,7 @@ func noGoroutines(t *testing.T, api *client.Client) {
 func TestBuildSaysThatNoEngineAnswers(t *testing.T) {
 	api, err := client.NewClientWithOpts(client.WithHost("unix://" + filepath.Join(t.TempDir(), "none.sock")))
 	must(t, err)
-	_, err = Build(t.Context(), api, Options{Context: tree(t, sample())}, nil)
+	_, err = made(t.Context(), t, api, Options{Context: tree(t, sample())}, nil)
 	if err == nil || !strings.Contains(err.Error(), "none.sock") {
 		t.Errorf("error %v, want one that names the socket", err)
 	}
@@ -451,7 +460,7 @@ func TestBuildLogsInToRegistry(t *testing.T) {
 			config.SetDir(tree(t, map[string]string{"config.json": string(login)}))
 			defer config.SetDir(before)
 
-			_, err = Build(t.Context(), api, Options{Context: tree(t, map[string]string{"Dockerfile": "FROM " + host + "/private/base:1\n"})}, nil)
+			_, err = made(t.Context(), t, api, Options{Context: tree(t, map[string]string{"Dockerfile": "FROM " + host + "/private/base:1\n"})}, nil)
 			if err == nil || strings.Contains(err.Error(), "lovelace") {
 				t.Errorf("error %v, want one without the password: the registry has no image", err)
 			}
