@@ -222,7 +222,7 @@ func TestBuildErrors(t *testing.T) {
 	}{
 		"a failing RUN": {
 			file: "FROM " + from + "\nRUN for i in $(seq 1 30); do echo line $i; done; exit 3\n",
-			want: []string{"/Dockerfile: step [2/2] RUN for i in", "exit code: 3", "the last 20 lines of its log:\n    line 11\n", "\n    line 30"}, absent: []string{"line 10\n"},
+			want: []string{"/Dockerfile: step [2/2] RUN for i in", "exit code: 3", "the end of its log:\n    line 11\n", "\n    line 30"}, absent: []string{"line 10\n"},
 		},
 		"a missing source": {
 			file: "FROM " + from + "\nCOPY absent.txt /\n",

@@ -108,7 +108,7 @@ func (t *tracker) failure(message string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "step %s: %s", s.name, s.err)
 	if len(s.tail) > 0 {
-		fmt.Fprintf(&b, "\nthe last %d lines of its log:\n    %s", len(s.tail), strings.Join(s.tail, "\n    "))
+		fmt.Fprintf(&b, "\nthe end of its log:\n    %s", strings.Join(s.tail, "\n    "))
 	}
 	return errors.New(b.String())
 }

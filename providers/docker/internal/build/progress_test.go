@@ -75,7 +75,7 @@ func TestFollowBlamesTheStepThatFailed(t *testing.T) {
 		Logs: []*control.VertexLog{log("b", output.String()), log("a", "not this\n")},
 	}) + `{"errorDetail":{"message":"failed to solve: executor failed: exit code: 3"},"error":"failed to solve"}`
 	_, err := newTracker(nil, redactor(nil, nil)).follow(strings.NewReader(stream))
-	want := "step [2/2] RUN x: executor failed: exit code: 3\nthe last 20 lines of its log:\n"
+	want := "step [2/2] RUN x: executor failed: exit code: 3\nthe end of its log:\n"
 	for i := 5; i < 25; i++ {
 		want += fmt.Sprintf("    line %d\n", i)
 	}
