@@ -141,13 +141,18 @@ func seal(chain uint32, v any) (line []byte, sum uint32, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	content := body[:len(body)-1]
-	sum = crc32.Update(chain, castagnoli, content)
-	line = fmt.Appendf(content, "%s%08x%s\n", sumHead, sum, sumTail)
+	line, sum = sealBody(chain, body)
 	if len(line) > maxLine {
 		return nil, 0, fmt.Errorf("a journal line of %d bytes is longer than the %d that are read back", len(line), maxLine)
 	}
 	return line, sum, nil
+}
+
+// sealBody is seal of a JSON object, which it overwrites.
+func sealBody(chain uint32, body []byte) (line []byte, sum uint32) {
+	content := body[:len(body)-1]
+	sum = crc32.Update(chain, castagnoli, content)
+	return fmt.Appendf(content, "%s%08x%s\n", sumHead, sum, sumTail), sum
 }
 
 // unseal returns the object of a line that stands without its newline, and the

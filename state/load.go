@@ -134,7 +134,7 @@ func (s *Store) loadJournal(l *Loaded) error {
 }
 
 func (s *Store) replayJournal(l *Loaded, r io.Reader) error {
-	lines := lineReader{r: bufio.NewReaderSize(r, 64<<10)}
+	lines := lineReader{r: bufio.NewReader(r)}
 	body, err := lines.next()
 	if errors.Is(err, io.EOF) {
 		return errors.New("it has no first line")
