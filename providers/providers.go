@@ -144,8 +144,17 @@ type Request struct {
 	Changed []string
 	// Dir is the folder that relative paths start from.
 	Dir string
+	// Files are put into a container before its start. They are secrets: not
+	// part of Want, compared with nothing and recorded nowhere.
+	Files []File
 	// Report tells a person how far a long verb is. It is never nil.
 	Report func(Progress)
+}
+
+// File is one file for a container, readable by the container's user only.
+type File struct {
+	Path    string // absolute; its folders are made where they are missing
+	Content []byte
 }
 
 // Progress is one piece of news of a long verb.
@@ -201,6 +210,9 @@ type Member struct {
 	// Follows are the members without which this one cannot live: it is made
 	// anew whenever they are, and deleted before them.
 	Follows []schema.Addr
+	// AtOnce bounds how many members of its group are replaced at the same
+	// time; 0 is no bound.
+	AtOnce int
 }
 
 // ErrNotFound says that an object does not exist: the engine said so.
