@@ -184,7 +184,7 @@ type Plan struct {
 
 	// What the apply needs besides.
 	Evaluator *Evaluator
-	Engines   map[string]providers.Engine // by provider key
+	Engines   *Engines
 	Lineage   string
 }
 

@@ -1,0 +1,604 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+)
+
+// wanted is one address with its configured value.
+type wanted struct {
+	addr     schema.Addr
+	typ      *schema.Type
+	provider string
+	value    cty.Value // normal form, with marks
+	block    *schema.Resource
+	key      schema.Key
+	deps     []schema.Addr
+	// replace is a reason to make it anew whatever its attributes say.
+	replace string
+}
+
+// instance evaluates and decides one instance of a block.
+func (p *planner) instance(r *schema.Resource, key schema.Key) {
+	addr := r.Addr.Instance(key)
+	if !p.selected(addr) {
+		p.passBy(addr, r.Type)
+		return
+	}
+	v, diags := p.eval.Body(r, key)
+	p.add(diags)
+	if diags.HasErrors() {
+		return
+	}
+	if r.Type.Derive != nil {
+		bare, marks := v.UnmarkDeepWithPaths()
+		derived, err := r.Type.Derive(p.o.Config.Root.Dir, bare)
+		if err != nil {
+			p.errorf(r.Range.Ptr(), "Invalid configuration", "%s: %v", addr, err)
+			return
+		}
+		v = derived.MarkWithPaths(marks)
+	}
+	p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
+	w := &wanted{
+		addr: addr, typ: r.Type, provider: r.Provider, value: v, block: r, key: key,
+		deps: p.graph.Deps(r.Addr), replace: p.asked(addr),
+	}
+	if w.replace == "" {
+		w.replace = p.triggered(r)
+	}
+	if r.Type.Virtual {
+		p.cluster(w)
+		return
+	}
+	c := p.decide(w)
+	p.eval.Set(addr, c.After)
+	p.add(p.eval.Conditions(r, key, r.Lifecycle.Postconditions, c.After))
+}
+
+// passBy gives an instance that -target leaves out the value that it has.
+func (p *planner) passBy(addr schema.Addr, t *schema.Type) {
+	k := p.known[addr]
+	switch {
+	case k != nil && len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal:
+		p.eval.Set(addr, k.objects[0].obj.Attrs)
+	default:
+		p.eval.Set(addr, cty.UnknownVal(t.Implied()))
+	}
+}
+
+// asked returns the reason to replace what -replace names.
+func (p *planner) asked(addr schema.Addr) string {
+	for _, a := range p.o.Replace {
+		if a.Contains(addr) {
+			return "is replaced as asked by -replace"
+		}
+	}
+	return ""
+}
+
+// triggered looks whether something in replace_triggered_by is changed by this
+// plan. What it refers to has been decided before.
+func (p *planner) triggered(r *schema.Resource) string {
+	for _, expr := range r.Lifecycle.ReplaceTriggeredBy {
+		refs, diags := schema.References(expr.Variables())
+		p.add(diags)
+		for _, ref := range refs {
+			if ref.Kind != schema.RefResource {
+				continue
+			}
+			attr := attrOf(ref.Traversal)
+			for _, c := range p.order {
+				if !ref.Addr.Contains(c.Addr) && !ref.Addr.Contains(c.Addr.Cluster()) {
+					continue
+				}
+				changed := c.Action == engine.Update || c.Action.Replaces()
+				if attr != "" && c.Action == engine.Update {
+					changed = slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == attr })
+				}
+				if changed {
+					return "is replaced, since " + c.Addr.String() + " changes (replace_triggered_by)"
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// attrOf returns the attribute that a reference to a resource goes on to.
+func attrOf(t hcl.Traversal) string {
+	for _, step := range t[min(2, len(t)):] {
+		if a, ok := step.(hcl.TraverseAttr); ok {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// decide compares the wanted value with what is live and settles the change.
+func (p *planner) decide(w *wanted) *engine.Change {
+	bare, marks := w.value.UnmarkDeepWithPaths()
+	name := nameOf(bare)
+	k := p.claim(w, name)
+	c := &engine.Change{
+		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: w.deps,
+		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
+	}
+	p.protect(c, w)
+	p.changes[w.addr] = c
+	p.order = append(p.order, c)
+
+	current := p.pick(w, k, bare, name)
+	switch {
+	case current == nil:
+		c.Action = engine.Create
+		if k.gone {
+			c.Reason = "was removed outside of gapool"
+			p.drift(c, c.Reason, nil)
+		}
+		p.checkName(c, w, name)
+	default:
+		p.compare(c, w, current, bare)
+	}
+	var live cty.Value
+	if current != nil {
+		live = c.Before
+	} else {
+		live = cty.NullVal(w.typ.Implied())
+	}
+	c.After = schema.Planned(w.typ, bare, live, c.Action == engine.Create || c.Action.Replaces())
+	if c.Action == engine.Update {
+		c.After = forgetVolatile(w.typ, bare, c.After)
+	}
+	c.After = c.After.MarkWithPaths(marks)
+	c.Before = hideLike(w.typ, c.Before, marks)
+	return c
+}
+
+// compare settles what is to be done with an object that exists.
+func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.Value) {
+	obj := current.obj
+	c.Object, c.Adopted = obj, !current.recorded
+	live := p.liveAttrs(obj, bare)
+	c.Before = live
+	c.Differences = p.ignore(w, schema.Differences(w.typ, bare, live, obj.Defaults))
+	var replace, update, unknown, unknownReplaces bool
+	for _, d := range c.Differences {
+		switch {
+		case d.Unknown:
+			unknown = true
+			unknownReplaces = unknownReplaces || d.Replace
+		case d.Replace:
+			replace = true
+		default:
+			update = true
+		}
+	}
+	switch {
+	case w.replace != "":
+		c.Action, c.Reason = p.replacement(c, w, bare), w.replace
+	case obj.Broken != "":
+		c.Action, c.Reason = p.replacement(c, w, bare), obj.Broken
+		p.drift(c, obj.Broken, nil)
+	case replace || (update && unknownReplaces):
+		c.Action = p.replacement(c, w, bare)
+	case update:
+		c.Action = engine.Update
+	case unknown:
+		c.Action = engine.Update
+		if unknownReplaces {
+			c.Action = p.replacement(c, w, bare)
+		}
+		c.OnlyIf = p.unknownSources(w, c.Differences)
+	}
+	if current.recorded {
+		p.recordedDrift(c, w, live)
+	}
+}
+
+// replacement chooses the order of a replacement.
+func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engine.Action {
+	switch {
+	case w.typ.ByName:
+		return engine.ReplaceFirst // the new tag first, the old one last
+	case w.block == nil || !w.block.Lifecycle.CreateBeforeDestroy || !w.addr.Member.IsZero():
+		return engine.Replace
+	case !w.typ.Renames && c.Object != nil && nameOf(bare) == c.Object.Name:
+		p.errorf(w.block.Range.Ptr(), "Two objects of one name",
+			"%s has create_before_destroy, but a %s cannot be renamed, so the new one cannot be made while the old one has its name. "+
+				"Give it another name (one that has a hash of its settings in it, say) or remove create_before_destroy.", c.Addr, w.typ.Name)
+		return engine.Replace
+	default:
+		return engine.ReplaceFirst
+	}
+}
+
+// ignore drops the differences that lifecycle.ignore_changes names.
+func (p *planner) ignore(w *wanted, diffs []schema.Difference) []schema.Difference {
+	if w.block == nil {
+		return diffs
+	}
+	l := w.block.Lifecycle
+	return slices.DeleteFunc(diffs, func(d schema.Difference) bool {
+		if l.IgnoreAll {
+			return true
+		}
+		return slices.ContainsFunc(l.IgnoreChanges, func(t hcl.Traversal) bool { return ignores(t, d) })
+	})
+}
+
+func ignores(t hcl.Traversal, d schema.Difference) bool {
+	if len(t) == 0 {
+		return false
+	}
+	root, ok := t[0].(hcl.TraverseAttr)
+	name := root.Name
+	if !ok {
+		name = t.RootName()
+	}
+	if name != d.Attr {
+		return false
+	}
+	for i, step := range t[1:] {
+		if i+1 >= len(d.Path) {
+			return false // the difference is wider than what is ignored
+		}
+		switch s := step.(type) {
+		case hcl.TraverseAttr:
+			if at, ok := d.Path[i+1].(cty.GetAttrStep); !ok || at.Name != s.Name {
+				if ix, ok := d.Path[i+1].(cty.IndexStep); !ok || ix.Key.Type() != cty.String || ix.Key.AsString() != s.Name {
+					return false
+				}
+			}
+		case hcl.TraverseIndex:
+			if ix, ok := d.Path[i+1].(cty.IndexStep); !ok || !ix.Key.RawEquals(s.Key) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// unknownSources names the references that make attributes unknown.
+func (p *planner) unknownSources(w *wanted, diffs []schema.Difference) []string {
+	set := map[string]bool{}
+	for _, d := range diffs {
+		if d.Unknown {
+			set[d.Attr] = true
+		}
+	}
+	var names []string
+	for _, a := range w.typ.Attrs {
+		if set[a.Name] {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
+// claim returns what is known of a wanted address, taking up objects of ours
+// that no record knows: by kind and name first, then, but for what holds data,
+// by the address in their labels. An object recorded under an address that the
+// configuration no longer has is taken over with its name.
+func (p *planner) claim(w *wanted, name string) *known {
+	k := p.at(w.addr)
+	match := func(fits func(*found) bool) {
+		p.pool = slices.DeleteFunc(p.pool, func(f *found) bool {
+			if f.kind != w.typ || f.provider != w.provider || !fits(f) {
+				return false
+			}
+			k.take(w.addr, f)
+			return true
+		})
+	}
+	match(func(f *found) bool { return name != "" && f.obj.Name == name })
+	if !w.typ.HoldsData {
+		match(func(f *found) bool { return f.obj.Owner.Address == w.addr.String() })
+	}
+	if w.typ.ByName && len(k.objects) == 0 {
+		if f := p.byTag(w.provider, w.typ, name); f != nil {
+			k.take(w.addr, f)
+		}
+	}
+	return k
+}
+
+// pick chooses the current object of an address among the live ones: one that
+// is whole, then one with the immutable attributes as wanted, then one with the
+// wanted name, then the newest. The others are deleted, before anything new is
+// made; what holds data is kept and listed.
+func (p *planner) pick(w *wanted, k *known, bare cty.Value, name string) *found {
+	if len(k.objects) == 0 {
+		return nil
+	}
+	replaces := make(map[*found]bool, len(k.objects))
+	if len(k.objects) > 1 {
+		for _, f := range k.objects {
+			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(f.obj, bare), f.obj.Defaults) {
+				replaces[f] = replaces[f] || (d.Replace && !d.Unknown)
+			}
+		}
+	}
+	slices.SortFunc(k.objects, func(a, b *found) int {
+		return cmp.Or(
+			order(a.obj.Broken == "", b.obj.Broken == ""),
+			order(!replaces[a], !replaces[b]),
+			order(a.obj.Name == name, b.obj.Name == name),
+			b.obj.Created.Compare(a.obj.Created),
+			cmp.Compare(a.obj.ID, b.obj.ID),
+		)
+	})
+	for _, f := range k.objects[1:] {
+		p.surplus(w.addr, f)
+	}
+	return k.objects[0]
+}
+
+// order puts true first.
+func order(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// surplus deals with an object beside the current one.
+func (p *planner) surplus(addr schema.Addr, f *found) {
+	if f.kind.HoldsData {
+		p.plan.Kept = append(p.plan.Kept, f.obj)
+		return
+	}
+	c := &engine.Change{
+		Addr: addr, Type: f.kind, Provider: f.provider, Action: engine.Delete, Object: f.obj,
+		Reason: "is left over from an earlier apply", Before: f.obj.Attrs, After: cty.NullVal(f.kind.Implied()),
+	}
+	p.extras = append(p.extras, extra{c, f.obj})
+}
+
+// checkName refuses to make what the engine already has under that name.
+func (p *planner) checkName(c *engine.Change, w *wanted, name string) {
+	if w.typ.ByName || name == "" {
+		return
+	}
+	holder := p.named(w.provider, w.typ, name)
+	if holder == nil || p.goes(holder) {
+		return
+	}
+	owner := "it is not gapool's"
+	if holder.Owner.UID != "" {
+		owner = fmt.Sprintf("it is %s of stack %q, workspace %q", holder.Owner.Address, holder.Owner.Stack, holder.Owner.Workspace)
+	}
+	var at *hcl.Range
+	if w.block != nil {
+		at = w.block.Range.Ptr()
+	}
+	p.errorf(at, "Name is taken", "%s cannot be created: the engine already has a %s named %q, and %s. Choose another name, or remove that one first.",
+		c.Addr, w.typ.Name, name, owner)
+}
+
+// goes reports whether an object is deleted by this plan, so that its name is
+// free in time.
+func (p *planner) goes(obj *providers.Object) bool {
+	for _, e := range p.extras {
+		if e.obj.Kind == obj.Kind && e.obj.ID == obj.ID {
+			return true
+		}
+	}
+	for addr, k := range p.known {
+		for _, f := range k.objects {
+			if f.obj.Kind != obj.Kind || f.obj.ID != obj.ID {
+				continue
+			}
+			c := p.changes[addr]
+			return c == nil && !f.kind.HoldsData || c != nil && c.Action.Replaces()
+		}
+	}
+	return false
+}
+
+// protect settles prevent_destroy: what the configuration says, else what was
+// applied last.
+func (p *planner) protect(c *engine.Change, w *wanted) {
+	if w.block != nil && w.block.Lifecycle.PreventDestroy != nil {
+		c.Protect = *w.block.Lifecycle.PreventDestroy && (w.addr.Member.IsZero() || w.addr.Member.Role == schema.Head)
+	} else if c.Record != nil {
+		c.Protect = c.Record.Protected
+	}
+}
+
+// unwanted decides an address that the configuration does not have.
+func (p *planner) unwanted(addr schema.Addr, k *known) {
+	if len(k.objects) == 0 && k.record == nil {
+		return
+	}
+	var t *schema.Type
+	var provider string
+	if k.record != nil {
+		t, provider = p.plan.Engines.Type(k.record.Kind), k.record.Provider
+	} else {
+		t, provider = k.objects[0].kind, k.objects[0].provider
+	}
+	c := &engine.Change{
+		Addr: addr, Type: t, Provider: provider, Record: k.record, Action: engine.Delete,
+		Before: cty.NullVal(t.Implied()), After: cty.NullVal(t.Implied()),
+	}
+	if k.record != nil {
+		c.Deps, c.Protect = k.record.Deps, k.record.Protected
+	} else {
+		c.Deps = k.objects[0].obj.Owner.Deps
+	}
+	if block := p.o.Config.Root.Resources[addr.Block()]; block != nil && block.Lifecycle.PreventDestroy != nil {
+		c.Protect = *block.Lifecycle.PreventDestroy && addr.Member.IsZero()
+	}
+	if p.o.Mode == engine.Normal {
+		c.Reason = p.whyUnwanted(addr)
+	}
+	p.changes[addr] = c
+	p.order = append(p.order, c)
+	if len(k.objects) == 0 && !t.Virtual {
+		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
+		p.drift(c, c.Reason, nil)
+		return
+	}
+	if len(k.objects) > 0 {
+		for _, f := range k.objects[1:] {
+			p.surplus(addr, f)
+		}
+		c.Object, c.Adopted = k.objects[0].obj, !k.objects[0].recorded
+		if c.Object.Attrs != cty.NilVal {
+			c.Before = hideLike(t, c.Object.Attrs, nil)
+		}
+	}
+	p.keepTag(c)
+}
+
+func (p *planner) whyUnwanted(addr schema.Addr) string {
+	switch r := p.o.Config.Root.Resources[addr.Block()]; {
+	case r == nil:
+		return "is not in the configuration"
+	case !addr.Member.IsZero():
+		return "is not wanted by the cluster any more"
+	default:
+		return fmt.Sprintf("has the key %s, which count or for_each does not have", addr.Key)
+	}
+}
+
+// keepTag turns the delete of an image into a forget where the tag is not ours
+// to remove: it was there before us, it has moved since, nobody remembers, or
+// keep_locally says so.
+func (p *planner) keepTag(c *engine.Change) {
+	if !c.Type.ByName || c.Action != engine.Delete {
+		return
+	}
+	rec := c.Record
+	var keep bool
+	if raw := engine.StoredValue(c.Type, rec)["keep_locally"]; raw != cty.NilVal && raw.Type() == cty.Bool {
+		keep = raw.True()
+	}
+	switch {
+	case keep:
+		c.Reason = "is kept on the engine (keep_locally)"
+	case rec == nil || rec.PrevTag == nil:
+		c.Reason = "is kept: without a state nobody knows whether the tag was there before"
+	case *rec.PrevTag != "":
+		c.Reason = "is kept: the tag was there before gapool"
+	case c.Object != nil && rec.Current != nil && c.Object.ID != rec.Current.ID:
+		c.Reason = "is kept: the tag was moved by somebody else"
+	default:
+		return
+	}
+	c.Action = engine.Forget
+}
+
+// orphan decides an object of ours that neither a record nor the configuration
+// knows: deleted if the stack has a name of its own, else only listed.
+func (p *planner) orphan(f *found) {
+	if f.kind.HoldsData && !(p.o.Mode == engine.Destroy) || len(p.o.Targets) > 0 {
+		p.plan.Kept = append(p.plan.Kept, f.obj)
+		return
+	}
+	if !p.o.NamedStack && p.o.Mode != engine.Destroy && !p.o.Loaded.Found {
+		p.plan.Kept = append(p.plan.Kept, f.obj)
+		return
+	}
+	addr, err := schema.ParseAddr(f.obj.Owner.Address)
+	if err != nil {
+		p.plan.Kept = append(p.plan.Kept, f.obj)
+		return
+	}
+	if p.changes[addr] != nil {
+		p.surplus(addr, f)
+		return
+	}
+	k := p.at(addr)
+	k.take(addr, f)
+	p.unwanted(addr, k)
+	p.changes[addr].Orphan = true
+}
+
+func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
+	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, What: what, Differences: diffs})
+}
+
+// recordedDrift tells what was changed behind our back: where what is live
+// differs from what was recorded.
+func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
+	stored := engine.StoredValue(w.typ, c.Record)
+	if !p.o.Refresh || len(stored) == 0 || c.Object.Broken != "" {
+		return
+	}
+	was := schema.With(live, stored)
+	diffs := schema.Differences(w.typ, was, live, w.typ.Null())
+	if len(diffs) > 0 {
+		p.drift(c, "was changed outside of gapool", diffs)
+	}
+}
+
+// hideLike marks in a live value what the table or the wanted value hides.
+func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Value {
+	if live.IsNull() || !live.IsKnown() {
+		return live
+	}
+	hidden := map[string]bool{}
+	for _, m := range marks {
+		if len(m.Path) > 0 {
+			if step, ok := m.Path[0].(cty.GetAttrStep); ok {
+				hidden[step.Name] = true
+			}
+		}
+	}
+	vals := live.AsValueMap()
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		if v := vals[a.Name]; !v.IsNull() && (hidden[a.Name] || a.Sensitive) {
+			vals[a.Name] = v.Mark(schema.SensitiveMark)
+		}
+	}
+	return cty.ObjectVal(vals)
+}
+
+// forgetVolatile makes the attributes that may change with any update unknown.
+func forgetVolatile(t *schema.Type, want, after cty.Value) cty.Value {
+	vals := after.AsValueMap()
+	for i := range t.Attrs {
+		if a := &t.Attrs[i]; a.Volatile && want.GetAttr(a.Name).IsNull() {
+			vals[a.Name] = cty.UnknownVal(a.Implied())
+		}
+	}
+	return cty.ObjectVal(vals)
+}
+
+// nameOf is the engine's name for a wanted value, empty where it is not known.
+func nameOf(bare cty.Value) string {
+	if !bare.IsKnown() || bare.IsNull() || !bare.Type().HasAttribute("name") {
+		return ""
+	}
+	v := bare.GetAttr("name")
+	if v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
+		return ""
+	}
+	return v.AsString()
+}
+
+// sameJSON reports whether two records are the same.
+func sameJSON(a, b any) bool {
+	x, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	y, err := json.Marshal(b)
+	return err == nil && string(x) == string(y)
+}

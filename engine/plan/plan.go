@@ -1,0 +1,253 @@
+// Package plan decides: from the configuration, the state and what runs it
+// makes an engine.Plan. It reads engines in one place, refresh.go, and changes
+// nothing anywhere.
+//
+//	refresh.go   connect and read, once
+//	recover.go   merge state, journal and labels into what is known of each address
+//	instance.go  decide one address
+//	cluster.go   lower a cluster into its members and decide those
+//	forced.go    what must be replaced because something else is
+//	steps.go     steps, edges, and the proof that they have no cycle
+package plan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// Options is what a plan is made from.
+type Options struct {
+	Config    *schema.Config
+	Vars      map[string]cty.Value // every variable of the root module, converted and marked
+	Stack     string
+	Workspace string
+	Loaded    *state.Loaded
+	Providers []providers.Provider
+	Mode      engine.Mode
+	Targets   []schema.Addr
+	Replace   []schema.Addr
+	// Refresh is false to plan from the records alone, without an engine.
+	Refresh bool
+	// AllowDataLoss are addresses of volumes that may be deleted.
+	AllowDataLoss []schema.Addr
+	// NamedStack says that the configuration itself names the stack: only then
+	// are orphans deleted.
+	NamedStack bool
+	// Force allows what running work speaks against.
+	Force bool
+	// Parallelism bounds how much is asked at once; 0 is 10.
+	Parallelism int
+	// Sleep waits; nil is a real wait. Tests have their own.
+	Sleep func(context.Context, time.Duration) error
+}
+
+type planner struct {
+	o     Options
+	eval  *engine.Evaluator
+	graph *engine.Graph
+	plan  *engine.Plan
+	diags hcl.Diagnostics
+
+	engines map[string]providers.Engine // by provider key, where one was asked
+	worlds  map[string]*providers.World // by provider key
+	known   map[schema.Addr]*known
+	pool    []*found // objects of ours that no record knows, not yet matched
+
+	changes map[schema.Addr]*engine.Change
+	members map[schema.Addr]providers.Member // by the member's address
+	extras  []extra
+	order   []*engine.Change // in which they were decided
+}
+
+// extra is an object that an address has beside its current one.
+type extra struct {
+	change *engine.Change
+	obj    *providers.Object
+}
+
+// Make decides what to do. The plan is nil where the diagnostics have errors.
+func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Parallelism <= 0 {
+		o.Parallelism = 10
+	}
+	p := &planner{
+		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
+		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
+		members: map[schema.Addr]providers.Member{},
+	}
+	graph, diags := engine.NewGraph(o.Config)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	p.graph, p.diags = graph, diags
+	p.eval = engine.NewEvaluator(o.Config, o.Vars, o.Workspace)
+	p.plan = &engine.Plan{
+		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
+		Evaluator: p.eval, Targeted: len(o.Targets) > 0,
+	}
+	for _, stage := range []func(context.Context){
+		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.outputs, p.guard, p.steps,
+	} {
+		if stage(ctx); p.diags.HasErrors() {
+			if p.plan.Engines != nil {
+				p.plan.Engines.Close()
+			}
+			return nil, p.diags
+		}
+	}
+	return p.plan, p.diags
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// decideAll goes through the resource blocks in the order of their references.
+func (p *planner) decideAll(context.Context) {
+	if p.o.Mode == engine.Destroy {
+		return
+	}
+	for _, r := range p.graph.Resources() {
+		x, diags := p.eval.Expand(r)
+		p.add(diags)
+		if diags.HasErrors() {
+			continue
+		}
+		for _, key := range x.Keys {
+			p.instance(r, key)
+		}
+		if p.diags.HasErrors() {
+			return // what refers to this block would only repeat the mistake
+		}
+	}
+}
+
+// decideRest deals with what is known and not wanted.
+func (p *planner) decideRest(context.Context) {
+	for _, addr := range slices.SortedFunc(maps.Keys(p.known), schema.CompareAddr) {
+		if p.changes[addr] != nil || !p.selected(addr) {
+			continue
+		}
+		p.unwanted(addr, p.known[addr])
+	}
+	for _, f := range p.pool {
+		p.orphan(f)
+	}
+	p.plan.Changes = slices.SortedFunc(maps.Values(p.changes), func(a, b *engine.Change) int {
+		return schema.CompareAddr(a.Addr, b.Addr)
+	})
+	slices.SortFunc(p.plan.Drift, func(a, b engine.Drift) int { return schema.CompareAddr(a.Addr, b.Addr) })
+}
+
+// selected reports whether -target lets an address be touched: it is named, or
+// something named refers to it, or, for a destroy, it refers to what is named.
+func (p *planner) selected(addr schema.Addr) bool {
+	if len(p.o.Targets) == 0 {
+		return true
+	}
+	for _, t := range p.o.Targets {
+		if t.Contains(addr) || p.reaches(t.Block(), addr.Block(), map[schema.Addr]bool{}) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *planner) reaches(from, to schema.Addr, seen map[schema.Addr]bool) bool {
+	if seen[from] {
+		return false
+	}
+	seen[from] = true
+	for _, d := range p.dependencies(from) {
+		if d == to || p.reaches(d, to, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// dependencies are the blocks to go along with a targeted one.
+func (p *planner) dependencies(block schema.Addr) []schema.Addr {
+	if p.o.Mode != engine.Destroy {
+		return p.graph.Deps(block)
+	}
+	var users []schema.Addr
+	for addr, k := range p.known {
+		if k.record != nil && slices.Contains(k.record.Deps, block) {
+			users = append(users, addr.Block())
+		}
+	}
+	return users
+}
+
+// guard refuses what is protected and asks for the permissions that the plan
+// needs.
+func (p *planner) guard(context.Context) {
+	approved := map[schema.Addr]bool{}
+	var missing []string
+	for _, c := range p.plan.Changes {
+		if c.Action != engine.Delete && !c.Action.Replaces() {
+			continue
+		}
+		if c.Protect {
+			p.errorf(nil, "Protected from destruction",
+				"%s has prevent_destroy and this plan would %s it%s. To lift the protection, apply once with prevent_destroy = false.",
+				c.Addr, verbOf(c.Action), because(c.Reason))
+		}
+		if !c.Type.HoldsData || c.Object == nil {
+			continue
+		}
+		p.plan.DataLoss = append(p.plan.DataLoss, c.Addr)
+		if slices.Contains(p.o.AllowDataLoss, c.Addr) {
+			approved[c.Addr] = true
+		} else {
+			missing = append(missing, "-allow-data-loss='"+c.Addr.String()+"'")
+		}
+	}
+	p.plan.Approved = approved
+	if len(missing) > 0 {
+		p.plan.Unapproved = "this plan deletes data; to allow it beforehand, add " + strings.Join(missing, " ")
+	}
+}
+
+func verbOf(a engine.Action) string {
+	if a.Replaces() {
+		return "replace"
+	}
+	return "destroy"
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (it " + reason + ")"
+}
+
+func (p *planner) add(diags hcl.Diagnostics) { p.diags = append(p.diags, diags...) }
+
+func (p *planner) errorf(at *hcl.Range, summary, format string, args ...any) {
+	p.diags = append(p.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: at,
+	})
+}

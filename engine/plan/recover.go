@@ -1,0 +1,287 @@
+package plan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// known is what state, journal and labels together say of an address.
+type known struct {
+	record  *state.Record // nil where the state knows nothing
+	objects []*found      // live ones; the current one is chosen by what is live
+	gone    bool          // the record's current object does not exist any more
+}
+
+// found is a live object of ours.
+type found struct {
+	provider string
+	obj      *providers.Object
+	kind     *schema.Type
+	recorded bool
+	taken    bool // matched to an address
+}
+
+type objectKey struct{ provider, kind, id string }
+
+// recover merges the three sources. It decides facts only; what it wants done
+// becomes steps of the plan.
+func (p *planner) recover(context.Context) {
+	st := p.o.Loaded.State
+	if !p.o.Refresh {
+		p.recoverFromRecords(st)
+		return
+	}
+	byID, byUID := map[objectKey]*found{}, map[string]*found{}
+	var all []*found
+	for _, provider := range slices.Sorted(maps.Keys(p.worlds)) {
+		for _, obj := range p.worlds[provider].Objects {
+			f := &found{provider: provider, obj: obj, kind: p.plan.Engines.Type(obj.Kind)}
+			if f.kind == nil {
+				continue // of a type that this version does not have
+			}
+			all = append(all, f)
+			byID[objectKey{provider, obj.Kind, obj.ID}] = f
+			if obj.Owner.UID != "" {
+				byUID[obj.Owner.UID] = f
+			}
+		}
+		p.plan.Notes = append(p.plan.Notes, p.worlds[provider].Warnings...)
+	}
+	if p.checkLineage(all); p.diags.HasErrors() {
+		return
+	}
+
+	for _, addr := range st.Addrs() {
+		rec := st.Records[addr]
+		t := p.plan.Engines.Type(rec.Kind)
+		if t == nil {
+			p.errorf(nil, "Unknown resource type in the state",
+				"%s is a %s, which this version of gapool does not know. Use the version that wrote the state, or drop the record with 'gapool state rm'.", addr, rec.Kind)
+			continue
+		}
+		k := &known{record: rec}
+		p.known[addr] = k
+		for _, o := range rec.Objects() {
+			f := byID[objectKey{rec.Provider, rec.Kind, o.ID}]
+			if t.ByName {
+				f = p.byTag(rec.Provider, t, o.Name)
+			}
+			current := rec.Current != nil && o == *rec.Current
+			if f == nil || (o.UID != "" && f.obj.Owner.UID != "" && f.obj.Owner.UID != o.UID) {
+				k.gone = k.gone || current
+				continue
+			}
+			f.recorded = true
+			if o.Status == state.Tainted {
+				breaks(f, "was left unfinished by an earlier apply")
+			}
+			k.take(addr, f)
+		}
+	}
+	p.resolveDoubts(byID, byUID)
+	for _, f := range all {
+		switch {
+		case f.taken:
+		case f.kind.Virtual:
+			if addr, err := schema.ParseAddr(f.obj.Owner.Address); err == nil {
+				p.at(addr).take(addr, f)
+			}
+		case f.obj.Owner.UID == "" && !f.recorded:
+			// recorded once, but not made by us, and its record is gone
+		default:
+			p.pool = append(p.pool, f)
+		}
+	}
+}
+
+// byTag finds an object that has no labels by its name. The world may hand the
+// same object to several addresses, so each gets its own copy.
+func (p *planner) byTag(provider string, t *schema.Type, name string) *found {
+	obj := p.named(provider, t, name)
+	if obj == nil {
+		return nil
+	}
+	return &found{provider: provider, obj: obj, kind: t}
+}
+
+func (p *planner) at(addr schema.Addr) *known {
+	k := p.known[addr]
+	if k == nil {
+		k = &known{}
+		p.known[addr] = k
+	}
+	return k
+}
+
+// take makes f an object of the address, and says so in the object, whose
+// label may be stale.
+func (k *known) take(addr schema.Addr, f *found) {
+	f.taken = true
+	own := *f.obj
+	own.Owner.Address = addr.String()
+	f.obj = &own
+	k.objects = append(k.objects, f)
+}
+
+// breaks marks an object as one to be replaced, unless it holds data: a volume
+// that exists is good.
+func breaks(f *found, why string) {
+	if f.kind.HoldsData || f.obj.Broken != "" {
+		return
+	}
+	own := *f.obj
+	own.Broken = why
+	f.obj = &own
+}
+
+// resolveDoubts looks up what the calls in doubt came to.
+func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*found) {
+	for _, d := range p.o.Loaded.Doubts {
+		switch engine.Verb(d.Action) {
+		case engine.DoCreate:
+			f := byUID[d.UID]
+			if d.UID == "" || f == nil {
+				if t := p.plan.Engines.Type(d.Kind); t != nil && t.ByName {
+					p.doubtfulTag(d)
+				}
+				continue // it never came to be
+			}
+			if !f.obj.Started {
+				breaks(f, "was left unfinished by an earlier apply")
+			}
+			if !f.taken {
+				p.at(d.Addr).take(d.Addr, f)
+			}
+		case engine.DoDelete:
+			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil {
+				if !f.taken {
+					p.at(d.Addr).take(d.Addr, f)
+				}
+				p.breakTaken(d.Addr, f.obj.ID, "was being deleted by an earlier apply")
+			}
+		}
+	}
+}
+
+func (p *planner) breakTaken(addr schema.Addr, id, why string) {
+	for _, f := range p.at(addr).objects {
+		if f.obj.ID == id {
+			breaks(f, why)
+		}
+	}
+}
+
+// doubtfulTag keeps what a tag was before a create that may have moved it, so
+// that a later destroy still knows whether the tag is ours to remove.
+func (p *planner) doubtfulTag(d state.Began) {
+	k := p.at(d.Addr)
+	if k.record != nil || d.Prev == nil {
+		return
+	}
+	k.record = &state.Record{Addr: d.Addr, Provider: d.Provider, Engine: d.Engine, Kind: d.Kind, PrevTag: d.Prev}
+	t := p.plan.Engines.Type(d.Kind)
+	f := p.byTag(d.Provider, t, d.Name)
+	if f == nil {
+		k.gone = true
+		return
+	}
+	k.record.Current = &state.Object{ID: f.obj.ID, Name: f.obj.Name, Status: state.Ready}
+	k.take(d.Addr, f)
+}
+
+// checkLineage refuses to touch the objects of another history of the same
+// stack; a run without a state takes the lineage that it finds.
+func (p *planner) checkLineage(all []*found) {
+	seen := map[string]*found{}
+	for _, f := range all {
+		if l := f.obj.Owner.Lineage; l != "" && f.obj.Owner.UID != "" {
+			if seen[l] == nil {
+				seen[l] = f
+			}
+		}
+	}
+	own := p.plan.Lineage
+	if own == "" && len(seen) == 1 {
+		for l := range seen {
+			p.plan.Lineage = l
+		}
+		p.plan.Notes = append(p.plan.Notes, "There is no state here; it was rebuilt from the labels of what runs.")
+		return
+	}
+	delete(seen, own)
+	if len(seen) == 0 {
+		return
+	}
+	l := slices.Min(slices.Collect(maps.Keys(seen)))
+	f := seen[l]
+	p.errorf(nil, "Another state owns this stack",
+		"On this engine %s %q belongs to stack %q, workspace %q, but to another state (lineage %s, not %s). "+
+			"Use that state (-state-dir), or give this stack another name: gapool { stack = \"…\" }.",
+		f.obj.Kind, f.obj.Name, p.o.Stack, p.o.Workspace, l, orNone(own))
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// recoverFromRecords stands in for a reading where no engine may be asked: what
+// is recorded is taken to be there, as it was recorded.
+func (p *planner) recoverFromRecords(st *state.State) {
+	if len(p.o.Loaded.Doubts) > 0 {
+		p.errorf(nil, "An earlier run was cut off",
+			"What %d of its calls came to can only be told by the engine: plan with a refresh.", len(p.o.Loaded.Doubts))
+		return
+	}
+	for _, addr := range st.Addrs() {
+		rec := st.Records[addr]
+		t := p.plan.Engines.Type(rec.Kind)
+		if t == nil {
+			p.errorf(nil, "Unknown resource type in the state", "%s is a %s, which this version of gapool does not know.", addr, rec.Kind)
+			continue
+		}
+		k := &known{record: rec}
+		p.known[addr] = k
+		attrs := t.Build(engine.StoredValue(t, rec))
+		for _, o := range rec.Objects() {
+			obj := &providers.Object{
+				Kind: rec.Kind, ID: o.ID, Name: o.Name, Attrs: attrs, Defaults: t.Null(), Started: true,
+				Owner: providers.Owner{Stack: st.Stack, Workspace: st.Workspace, Lineage: st.Lineage, UID: o.UID, Address: addr.String()},
+			}
+			f := &found{provider: rec.Provider, obj: obj, kind: t, recorded: true}
+			if o.Status == state.Tainted {
+				breaks(f, "was left unfinished by an earlier apply")
+			}
+			k.take(addr, f)
+		}
+	}
+	p.plan.Notes = append(p.plan.Notes, "Planned from the state alone: what differs on the engine, and what the state does not store (such as env), is not seen.")
+}
+
+// liveAttrs is what an object has. Without a refresh, what is not stored is
+// taken to be as wanted.
+func (p *planner) liveAttrs(obj *providers.Object, want cty.Value) cty.Value {
+	if p.o.Refresh || want.IsNull() || !want.IsKnown() {
+		return obj.Attrs
+	}
+	vals := obj.Attrs.AsValueMap()
+	for name, w := range want.AsValueMap() {
+		if vals[name].IsNull() && w.IsKnown() {
+			vals[name] = w
+		}
+	}
+	return cty.ObjectVal(vals)
+}
+
+func (f *found) String() string { return fmt.Sprintf("%s %q", f.obj.Kind, f.obj.Name) }

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// RecordOf is what the state keeps of an address whose object is obj and whose
+// value is v (marks and all). obj is nil for a virtual resource. engineID is
+// that of the engine the object lives on.
+func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, status state.Status) *state.Record {
+	rec := &state.Record{
+		Addr: c.Addr, Provider: c.Provider, Engine: engineID, Kind: c.Type.Name,
+		Attrs: storedAttrs(c.Type, v), Deps: slices.Clone(c.Deps), Protected: c.Protect,
+	}
+	if obj != nil {
+		rec.Current = &state.Object{ID: obj.ID, Name: obj.Name, UID: obj.Owner.UID, Status: status}
+	}
+	if c.Record != nil {
+		rec.PrevTag = c.Record.PrevTag
+	}
+	return rec
+}
+
+// storedAttrs are the attributes that may be written down: known, and neither
+// sensitive nor such that the table wants them compared live only.
+func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
+		return nil
+	}
+	out := map[string]json.RawMessage{}
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		x := v.GetAttr(a.Name)
+		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || holdsSecrets(a) || a.Volatile {
+			continue
+		}
+		b, err := ctyjson.Marshal(x, a.Implied())
+		if err != nil {
+			panic("a known value without marks is not JSON: " + err.Error())
+		}
+		out[a.Name] = b
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// holdsSecrets reports whether the attribute, or one nested in it, is never
+// stored.
+func holdsSecrets(a *schema.Attr) bool {
+	if a.Live || a.Sensitive {
+		return true
+	}
+	return a.Block != nil && slices.ContainsFunc(a.Block.Attrs, func(n schema.Attr) bool { return holdsSecrets(&n) })
+}
+
+// StoredValue reads back what RecordOf stored: the attributes by name. What no
+// longer fits the table is left out.
+func StoredValue(t *schema.Type, rec *state.Record) map[string]cty.Value {
+	if rec == nil || len(rec.Attrs) == 0 {
+		return nil
+	}
+	var raw map[string]json.RawMessage
+	if json.Unmarshal(rec.Attrs, &raw) != nil {
+		return nil
+	}
+	out := make(map[string]cty.Value, len(raw))
+	for name, b := range raw {
+		a := t.Attr(name)
+		if a == nil {
+			continue
+		}
+		if v, err := ctyjson.Unmarshal(b, a.Implied()); err == nil {
+			out[name] = v
+		}
+	}
+	return out
+}
