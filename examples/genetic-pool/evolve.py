@@ -15,8 +15,6 @@ evaluation did not come back, or if a worker was given none.
 """
 
 import argparse
-import os
-import platform
 import random
 import sys
 import time
@@ -79,7 +77,7 @@ class Pool:
         self.asked = 0
         self.returned = Counter()  # by the evaluation's number
         self.by_node = Counter()
-        self.offered = set()  # nodes that were there when evaluations were given out
+        self.offered = Counter()  # by node: generations that began while it was there
         self.names = {}
 
     def workers(self):
@@ -89,7 +87,8 @@ class Pool:
             cpus = node["Resources"].get("CPU", 0)
             if node["Alive"] and cpus > 0:
                 alive[node["NodeID"]] = cpus
-                self.names[node["NodeID"]] = node["NodeManagerHostname"]
+                group = node["Labels"].get("ray.io/node-group", "")
+                self.names[node["NodeID"]] = f"{group} {node['NodeManagerHostname']}".strip()
         return alive
 
     def map(self, function, individuals):
@@ -100,6 +99,9 @@ class Pool:
             for i, individual in enumerate(individuals)
         ]
         self.asked += len(references)
+        while ray.wait(references, num_returns=len(references), timeout=30)[1]:
+            if not self.workers():
+                print("evolve: no node with CPUs is left; waiting for one", file=sys.stderr, flush=True)
         fitnesses = []
         for reference in references:
             number, fitness, node = ray.get(reference)
@@ -148,22 +150,23 @@ def evolve(pool, generations, size, seed):
     return parents[0]
 
 
-def report(pool, min_nodes):
+def report(pool, generations, min_nodes):
     """Prints who evaluated what and returns what went wrong, a line each."""
     alive = pool.workers()
     print("evaluations by node:")
     for node in sorted(alive.keys() | pool.by_node.keys(), key=lambda n: (pool.names.get(n, ""), n)):
         there = f"{alive[node]:g} CPUs" if node in alive else "gone"
-        print(f"  {pool.names.get(node, '?'):<24} {node[:8]}  {there:>8}  {pool.by_node[node]:6}")
+        print(f"  {pool.names.get(node, '?'):<32} {node[:8]}  {there:>8}  {pool.by_node[node]:6}")
     once = sum(1 for times in pool.returned.values() if times == 1)
     print(f"evaluations asked {pool.asked}, returned {once}, by {len(pool.by_node)} nodes")
 
     wrong = []
     if once != pool.asked or len(pool.returned) != pool.asked:
         wrong.append(f"{pool.asked} evaluations were asked, {once} came back exactly once")
-    # A node that joined after the last evaluations were given out did no wrong.
-    for node in sorted((alive.keys() & pool.offered) - pool.by_node.keys()):
-        wrong.append(f"node {pool.names[node]} ({node[:8]}) is alive and evaluated nothing")
+    for node in sorted(alive.keys() - pool.by_node.keys()):
+        # One that joined for the last generation alone may have come too late.
+        if pool.offered[node] >= min(2, generations):
+            wrong.append(f"node {pool.names[node]} ({node[:8]}) is alive and evaluated nothing")
     if len(pool.by_node) < min_nodes:
         wrong.append(f"{len(pool.by_node)} nodes evaluated, at least {min_nodes} were wanted")
     return wrong
@@ -209,7 +212,7 @@ def main():
         f"the best keeps the pole up for {best.fitness.values[0]:.2f} of {SECONDS:g} s,"
         f" found in {time.monotonic() - began:.1f} s; gains {' '.join(f'{gain:.2f}' for gain in best)}"
     )
-    wrong = report(pool, options.min_nodes)
+    wrong = report(pool, options.generations, options.min_nodes)
     for line in wrong:
         print(f"evolve: {line}", file=sys.stderr)
     sys.exit(1 if wrong else 0)
