@@ -1,0 +1,440 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+)
+
+// Node is one part of the comparison of two values: a leaf, which has texts,
+// or a group between brackets, which has parts.
+type Node struct {
+	// Action is NoOp, Create, Update or Delete.
+	Action engine.Action
+	// Name as it is printed: an attribute, a quoted key of a map. Empty for an
+	// element of a list.
+	Name string
+	// Block says that a group is printed as "name {" rather than "name = {".
+	Block bool
+	// Old and New are a leaf's texts. A Create has no Old, a Delete no New; a
+	// NoOp has New.
+	Old, New string
+	// Open is a group's first bracket: "{", "[", or "<<-EOT" for lines of text.
+	Open  string
+	Parts []Node
+	// Note stands behind the first line as a comment. A Node that has nothing
+	// else is a comment on a line of its own.
+	Note string
+	// NullNote says that "-> null" is printed behind what is deleted: an
+	// attribute or a map's key, not an element of a list.
+	NullNote bool
+}
+
+const (
+	unknownText   = "(known after apply)"
+	sensitiveText = "(sensitive value)"
+)
+
+// compare returns the comparison of a value before and after; NilVal is one
+// that is not there. What is marked, on either side, is not shown.
+func compare(before, after cty.Value) Node {
+	n := Node{Action: compareAction(before, after)}
+	switch {
+	case marked(before) || marked(after):
+		if n.Action != engine.Create {
+			n.Old = sensitiveText
+		}
+		if n.Action != engine.Delete {
+			n.New = sensitiveText
+		}
+		return n
+	case !group(before) && !group(after):
+		n.Old, n.New = leafText(before), leafText(after)
+	case n.Action == engine.Update && (!group(before) || !group(after) || kind(before) != kind(after)):
+		// Of two shapes, the old one is told in a word.
+		if n.Old = leafText(before); group(before) {
+			n.Old = emptyText(kind(before), before.LengthInt())
+		}
+		if n.New = leafText(after); group(after) {
+			m := compare(cty.NilVal, after)
+			n.Open, n.Parts = m.Open, m.Parts
+		}
+	default:
+		n.Open, n.Parts = compareGroups(before, after)
+	}
+	switch n.Action {
+	case engine.Create, engine.NoOp:
+		n.Old = ""
+	case engine.Delete:
+		n.New = ""
+	}
+	return n
+}
+
+// none reports whether there is nothing: no value or a null.
+func none(v cty.Value) bool { return v == cty.NilVal || v.IsNull() }
+
+func marked(v cty.Value) bool { return v != cty.NilVal && v.IsMarked() }
+
+func compareAction(before, after cty.Value) engine.Action {
+	switch {
+	case before == cty.NilVal || none(before) && !none(after):
+		return engine.Create
+	case after == cty.NilVal || none(after) && !none(before):
+		return engine.Delete
+	case same(before, after):
+		return engine.NoOp
+	default:
+		return engine.Update
+	}
+}
+
+// same reports whether two values are known to be equal, whatever their marks.
+func same(a, b cty.Value) bool {
+	a, _ = a.UnmarkDeep()
+	b, _ = b.UnmarkDeep()
+	return a.IsWhollyKnown() && b.IsWhollyKnown() && a.RawEquals(b)
+}
+
+// Kinds of groups, by how their parts are told apart.
+const (
+	byKey   = "{"
+	byPlace = "["
+	byLine  = "<<-EOT"
+)
+
+// kind returns how the parts of a value are told apart; empty for a leaf.
+func kind(v cty.Value) string {
+	if v == cty.NilVal || v.IsMarked() || v.IsNull() || !v.IsKnown() {
+		return ""
+	}
+	ty := v.Type()
+	switch {
+	case ty.IsObjectType() || ty.IsMapType():
+		return byKey
+	case ty.IsListType() || ty.IsSetType() || ty.IsTupleType():
+		return byPlace
+	case ty == cty.String && strings.Contains(strings.TrimSuffix(v.AsString(), "\n"), "\n"):
+		return byLine
+	default:
+		return ""
+	}
+}
+
+// group reports whether v is printed between brackets. What is empty is a leaf.
+func group(v cty.Value) bool {
+	switch kind(v) {
+	case "":
+		return false
+	case byLine:
+		return true
+	default:
+		return v.LengthInt() > 0
+	}
+}
+
+func emptyText(kind string, n int) string {
+	switch kind {
+	case byKey:
+		return "{ " + count(n, "element") + " }"
+	case byPlace:
+		return "[ " + count(n, "element") + " ]"
+	default:
+		return "(several lines)"
+	}
+}
+
+func leafText(v cty.Value) string {
+	if none(v) {
+		return "null"
+	}
+	if v.IsMarked() {
+		return sensitiveText
+	}
+	if !v.IsKnown() {
+		return unknownText
+	}
+	switch ty := v.Type(); {
+	case ty == cty.String:
+		return strconv.Quote(v.AsString())
+	case ty == cty.Number:
+		return v.AsBigFloat().Text('f', -1)
+	case ty == cty.Bool:
+		return strconv.FormatBool(v.True())
+	case ty.IsObjectType() || ty.IsMapType():
+		return "{}"
+	default:
+		return "[]"
+	}
+}
+
+func compareGroups(before, after cty.Value) (open string, parts []Node) {
+	open = cmp.Or(kind(after), kind(before))
+	if !group(before) {
+		before = cty.NilVal
+	}
+	if !group(after) {
+		after = cty.NilVal
+	}
+	switch open {
+	case byKey:
+		return open, compareMaps(before, after)
+	case byLine:
+		return open, compareLines(before, after)
+	default:
+		if isSet(before) && isSet(after) {
+			return open, compareSets(before, after)
+		}
+		return open, compareLists(elements(before), elements(after))
+	}
+}
+
+func isSet(v cty.Value) bool { return v == cty.NilVal || v.Type().IsSetType() }
+
+// compareMaps compares by key, in the order of the keys.
+func compareMaps(before, after cty.Value) []Node {
+	old, new := entries(before), entries(after)
+	keys := maps.Clone(old)
+	if keys == nil {
+		keys = map[string]cty.Value{}
+	}
+	maps.Copy(keys, new)
+	isMap := !isObject(before) && !isObject(after)
+	var parts []Node
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		was, ok := old[key]
+		if !ok {
+			was = cty.NilVal
+		}
+		is, ok := new[key]
+		if !ok {
+			is = cty.NilVal
+		}
+		if none(was) && none(is) && !isMap {
+			continue
+		}
+		n := compare(was, is)
+		n.NullNote = true
+		if n.Name = key; isMap || !hclsyntax.ValidIdentifier(key) {
+			n.Name = strconv.Quote(key)
+		}
+		parts = append(parts, n)
+	}
+	if isMap {
+		return fold(parts, "element", 0)
+	}
+	return fold(parts, "attribute", 0)
+}
+
+func isObject(v cty.Value) bool { return v != cty.NilVal && v.Type().IsObjectType() }
+
+func entries(v cty.Value) map[string]cty.Value {
+	if v == cty.NilVal {
+		return nil
+	}
+	return v.AsValueMap()
+}
+
+func elements(v cty.Value) []cty.Value {
+	if v == cty.NilVal {
+		return nil
+	}
+	return v.AsValueSlice()
+}
+
+// compareSets shows an element of either side as removed or added.
+func compareSets(before, after cty.Value) []Node {
+	old, new := elements(before), elements(after)
+	var parts []Node
+	for _, v := range old {
+		is := cty.NilVal
+		if slices.ContainsFunc(new, func(w cty.Value) bool { return same(v, w) }) {
+			is = v
+		}
+		parts = append(parts, compare(v, is))
+	}
+	for _, v := range new {
+		if !slices.ContainsFunc(old, func(w cty.Value) bool { return same(v, w) }) {
+			parts = append(parts, compare(cty.NilVal, v))
+		}
+	}
+	return fold(parts, "element", 0)
+}
+
+// compareLists keeps the longest common part and shows the others as removed
+// and added; where as many groups go as come, they are compared in pairs.
+func compareLists(old, new []cty.Value) []Node {
+	var parts []Node
+	for _, r := range align(len(old), len(new), func(i, j int) bool { return same(old[i], new[j]) }) {
+		if r.same {
+			parts = append(parts, compare(old[r.old], new[r.new]))
+			continue
+		}
+		gone, come := old[r.old:r.oldEnd], new[r.new:r.newEnd]
+		if len(gone) == len(come) && len(gone) > 0 && kind(gone[0]) == byKey {
+			for i := range gone {
+				parts = append(parts, compare(gone[i], come[i]))
+			}
+			continue
+		}
+		for _, v := range gone {
+			parts = append(parts, compare(v, cty.NilVal))
+		}
+		for _, v := range come {
+			parts = append(parts, compare(cty.NilVal, v))
+		}
+	}
+	return fold(parts, "element", 1)
+}
+
+// compareLines compares two texts line by line.
+func compareLines(before, after cty.Value) []Node {
+	old, new := lines(before), lines(after)
+	var parts []Node
+	for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
+		if r.same {
+			parts = append(parts, Node{Action: engine.NoOp, New: old[r.old]})
+			continue
+		}
+		for _, l := range old[r.old:r.oldEnd] {
+			parts = append(parts, Node{Action: engine.Delete, Old: l})
+		}
+		for _, l := range new[r.new:r.newEnd] {
+			parts = append(parts, Node{Action: engine.Create, New: l})
+		}
+	}
+	return fold(parts, "line", 2)
+}
+
+func lines(v cty.Value) []string {
+	if v == cty.NilVal {
+		return nil
+	}
+	ls := strings.Split(strings.TrimSuffix(v.AsString(), "\n"), "\n")
+	for i, l := range ls {
+		ls[i] = Printable(l)
+	}
+	return ls
+}
+
+// run is either one element that both sides have, or what was removed and added
+// between two such.
+type run struct {
+	same        bool
+	old, oldEnd int
+	new, newEnd int
+}
+
+// alignLimit bounds the table of align: two lists of 2,000 elements.
+const alignLimit = 4_000_000
+
+// align finds a longest common subsequence of two lists of n and m elements and
+// returns the runs that lead from one to the other. Very long lists are only
+// compared from both ends.
+func align(n, m int, equal func(i, j int) bool) []run {
+	var head, tail int
+	for head < n && head < m && equal(head, head) {
+		head++
+	}
+	for tail < n-head && tail < m-head && equal(n-1-tail, m-1-tail) {
+		tail++
+	}
+	var runs []run
+	keep := func(i, j int) { runs = append(runs, run{true, i, i + 1, j, j + 1}) }
+	for i := range head {
+		keep(i, i)
+	}
+	oldEnd, newEnd := n-tail, m-tail
+	i, j := head, head
+	if rows, cols := oldEnd-head, newEnd-head; rows > 0 && cols > 0 && rows <= alignLimit/cols {
+		// longest[a][b] is the length for the last a and b elements.
+		longest := make([][]int, rows+1)
+		longest[0] = make([]int, cols+1)
+		for a := 1; a <= rows; a++ {
+			longest[a] = make([]int, cols+1)
+			for b := 1; b <= cols; b++ {
+				if equal(oldEnd-a, newEnd-b) {
+					longest[a][b] = longest[a-1][b-1] + 1
+				} else {
+					longest[a][b] = max(longest[a-1][b], longest[a][b-1])
+				}
+			}
+		}
+		gap := run{old: i, new: j}
+		for i < oldEnd && j < newEnd {
+			switch {
+			case equal(i, j):
+				if gap.oldEnd, gap.newEnd = i, j; gap.old < i || gap.new < j {
+					runs = append(runs, gap)
+				}
+				keep(i, j)
+				i, j = i+1, j+1
+				gap = run{old: i, new: j}
+			case longest[oldEnd-i-1][newEnd-j] >= longest[oldEnd-i][newEnd-j-1]:
+				i++
+			default:
+				j++
+			}
+		}
+		i, j = gap.old, gap.new
+	}
+	if i < oldEnd || j < newEnd {
+		runs = append(runs, run{false, i, oldEnd, j, newEnd})
+	}
+	for k := range tail {
+		keep(oldEnd+k, newEnd+k)
+	}
+	return runs
+}
+
+// fold replaces unchanged parts by their count, but for those within context of
+// a changed one. Where nothing changed all are kept: the whole is shown as it
+// is. Where parts have no order, context is 0 and the count comes last.
+func fold(parts []Node, what string, context int) []Node {
+	near := make([]bool, len(parts))
+	changed := false
+	for i, p := range parts {
+		if p.Action == engine.NoOp {
+			continue
+		}
+		changed = true
+		for j := max(0, i-context); j <= min(len(parts)-1, i+context); j++ {
+			near[j] = true
+		}
+	}
+	if !changed {
+		return parts
+	}
+	var out []Node
+	hidden := 0
+	flush := func() {
+		if hidden > 0 {
+			out = append(out, Node{Action: engine.NoOp, Note: hiddenNote(hidden, what)})
+		}
+		hidden = 0
+	}
+	for i, p := range parts {
+		if !near[i] {
+			hidden++
+			continue
+		}
+		if context > 0 {
+			flush()
+		}
+		out = append(out, p)
+	}
+	flush()
+	return out
+}
+
+func hiddenNote(n int, what string) string {
+	return fmt.Sprintf("(%s hidden)", count(n, "unchanged "+what))
+}

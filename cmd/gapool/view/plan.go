@@ -1,0 +1,434 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/schema"
+)
+
+// Plan prints a plan for a person: the drift, then what is done to each object
+// and why, then what is kept, lost and to be known, then the sums.
+func Plan(w io.Writer, p *engine.Plan, s Style) error {
+	var b bytes.Buffer
+	t := planText{w: &b, p: p, s: s}
+	t.drift()
+	if p.Empty() {
+		t.nothing()
+	} else {
+		t.actions()
+	}
+	t.kept()
+	t.notes()
+	if !p.Empty() {
+		t.losses()
+		t.sums()
+		t.outputs()
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+type planText struct {
+	w io.Writer
+	p *engine.Plan
+	s Style
+}
+
+func (t planText) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
+
+func (t planText) drift() {
+	if len(t.p.Drift) == 0 {
+		return
+	}
+	t.line("%s Objects have changed outside of gapool", t.s.Cyan(t.s.Bold("Note:")))
+	t.line("")
+	t.line("gapool found these changes, made since the last apply by someone else:")
+	for _, d := range t.p.Drift {
+		t.line("")
+		t.line("  # %s %s", t.s.Bold(d.Addr.String()), d.What)
+		if len(d.Differences) == 0 {
+			continue
+		}
+		var rows []Node
+		for _, x := range d.Differences {
+			n := compare(x.Want, x.Live)
+			n.Name, n.NullNote = pathText(x), true
+			rows = append(rows, n)
+		}
+		t.line("%s%s {", t.s.gutter(engine.Update), header(d.Addr, "member"))
+		writeNodes(t.w, rows, 1, false, t.s)
+		t.line("    }")
+	}
+	t.line("")
+	switch {
+	case t.p.Mode == engine.RefreshOnly:
+		t.line("This is a refresh-only plan: an apply writes these changes into the state and does nothing else.")
+	case t.p.Empty():
+		t.line("None of them is at odds with the configuration.")
+	default:
+		t.line("What follows may undo them or take them into account.")
+	}
+	t.line("")
+}
+
+func (t planText) nothing() {
+	var why string
+	switch {
+	case t.p.Mode == engine.Destroy:
+		why = "Nothing of this stack is left to destroy."
+	case t.p.Mode == engine.RefreshOnly && len(t.p.Drift) > 0:
+		why = "No object is touched."
+	case t.p.Mode == engine.RefreshOnly:
+		why = "The state says what runs."
+	default:
+		why = "What runs is what the configuration says."
+	}
+	t.line("%s %s", t.s.Bold(t.s.Green("No changes.")), why)
+	var adopted []*engine.Change
+	for _, c := range t.p.Changes {
+		if c.Adopted {
+			adopted = append(adopted, c)
+		}
+	}
+	t.adopted(adopted)
+}
+
+// adoptedShown is how many objects are named that are adopted as they are.
+const adoptedShown = 20
+
+func (t planText) adopted(cs []*engine.Change) {
+	if len(cs) == 0 {
+		return
+	}
+	if t.p.Empty() {
+		t.line("")
+	}
+	t.line("Found by their labels and as configured; an apply writes them into the state:")
+	for i, c := range cs {
+		if i == adoptedShown {
+			t.line("  … and %d more", len(cs)-i)
+			break
+		}
+		t.line("  %s", c.Addr)
+	}
+}
+
+func (t planText) actions() {
+	var main, orphans, adopted []*engine.Change
+	extra := map[schema.Addr][]*engine.Step{}
+	for _, st := range t.p.Steps {
+		if st.Extra {
+			extra[st.Addr] = append(extra[st.Addr], st)
+		}
+	}
+	for _, c := range t.p.Changes {
+		switch {
+		case c.Orphan:
+			orphans = append(orphans, c)
+		case c.Action != engine.NoOp || len(extra[c.Addr]) > 0:
+			main = append(main, c)
+		case c.Adopted:
+			adopted = append(adopted, c)
+		}
+	}
+	t.legend(extra)
+	if len(main) > 0 {
+		t.line("gapool will perform the following actions:")
+		t.line("")
+	}
+	shown := map[string]*engine.Change{}
+	for _, c := range main {
+		t.change(c, shown)
+		for _, st := range extra[c.Addr] {
+			t.extra(st)
+		}
+	}
+	if len(orphans) > 0 {
+		t.line("These objects carry this stack's labels, but neither the state nor the configuration knows them:")
+		t.line("")
+		for _, c := range orphans {
+			t.change(c, shown)
+		}
+	}
+	if len(adopted) > 0 {
+		t.adopted(adopted)
+		t.line("")
+	}
+}
+
+var legend = []struct {
+	action engine.Action
+	words  string
+}{
+	{engine.Create, "create"},
+	{engine.Update, "update in-place"},
+	{engine.Delete, "destroy"},
+	{engine.Replace, "destroy and then create replacement"},
+	{engine.ReplaceFirst, "create replacement and then destroy"},
+	{engine.Forget, "forget, without destroying"},
+}
+
+func (t planText) legend(extra map[schema.Addr][]*engine.Step) {
+	used := map[engine.Action]bool{}
+	for _, c := range t.p.Changes {
+		used[c.Action] = true
+	}
+	if len(extra) > 0 {
+		used[engine.Delete] = true
+	}
+	delete(used, engine.NoOp)
+	if len(used) == 0 {
+		return
+	}
+	t.line("Resource actions are indicated with the following symbols:")
+	for _, l := range legend {
+		if used[l.action] {
+			t.line("%s%s", t.s.gutter(l.action), l.words)
+		}
+	}
+	t.line("")
+}
+
+// Headline says what a change does, in the words that readers of plans look
+// for, without the address before it.
+func Headline(c *engine.Change) string {
+	var words string
+	switch c.Action {
+	case engine.Create:
+		words = "will be created"
+	case engine.Update:
+		words = "will be updated in-place"
+	case engine.Delete:
+		words = "will be destroyed"
+	case engine.Replace, engine.ReplaceFirst:
+		words = "must be replaced"
+	case engine.Forget:
+		words = "will no longer be managed by gapool, but will not be destroyed"
+	default:
+		words = "stays as it is"
+	}
+	if len(c.OnlyIf) > 0 {
+		words += ", only if " + strings.Join(c.OnlyIf, " or ") + " changes"
+	}
+	return words
+}
+
+func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
+	words := Headline(c)
+	switch {
+	case c.Action == engine.Delete:
+		words = strings.Replace(words, "destroyed", t.s.Loud("destroyed"), 1)
+	case c.Action.Replaces():
+		words = strings.Replace(words, "replaced", t.s.Loud("replaced"), 1)
+	}
+	t.line("  # %s %s", t.s.Bold(c.Addr.String()), words)
+	if c.Reason != "" {
+		t.line("  # (because %s %s)", c.Addr, c.Reason)
+	}
+	if c.Adopted {
+		t.line("  # (found by its labels: the state did not know it)")
+	}
+	if c.Action == engine.Forget || c.Action == engine.NoOp {
+		if c.Object != nil && c.Action == engine.Forget {
+			t.line("  # (%s %s)", c.Object.Kind, c.Object.Name)
+		}
+		t.line("")
+		return
+	}
+	rows := t.rows(c, shown)
+	t.line("%s%s {", t.s.gutter(c.Action), header(c.Addr, c.Type.Name))
+	writeNodes(t.w, rows, 1, false, t.s)
+	t.line("    }")
+	t.line("")
+}
+
+// rows compares a created member with the first of its group, so that twenty
+// equal workers are told in twenty lines.
+func (t planText) rows(c *engine.Change, shown map[string]*engine.Change) []Node {
+	if c.Action != engine.Create || c.Addr.Member.Role != schema.Worker {
+		return Compare(c)
+	}
+	group := c.Addr.Cluster().String() + "\x00" + c.Addr.Member.Group
+	first := shown[group]
+	if first == nil {
+		shown[group] = c
+		return Compare(c)
+	}
+	return CompareTo(c, first)
+}
+
+// header is the first line of an object, without sign and bracket. A cluster's
+// member is no resource of the configuration, so it has its kind alone.
+func header(a schema.Addr, kind string) string {
+	if !a.Member.IsZero() {
+		return kind
+	}
+	return fmt.Sprintf("resource %q %q", a.Type, a.Name)
+}
+
+// pathText is the place of a difference: labels["a"], ports[0].external.
+func pathText(d schema.Difference) string {
+	text := d.Attr
+	for _, step := range d.Path[min(1, len(d.Path)):] {
+		switch step := step.(type) {
+		case cty.GetAttrStep:
+			text += "." + step.Name
+		case cty.IndexStep:
+			if ty := step.Key.Type(); ty == cty.String || ty == cty.Number {
+				text += "[" + leafText(step.Key) + "]"
+			} else {
+				text += "[…]"
+			}
+		}
+	}
+	return text
+}
+
+func (t planText) extra(st *engine.Step) {
+	if st.Target == nil {
+		return
+	}
+	t.line("  # %s (left-over %s, %s) will be %s", t.s.Bold(st.Addr.String()), st.Target.Name, shortID(st.Target.ID), t.s.Loud("destroyed"))
+	t.line("  # (because an address has one object)")
+	t.line("%s%s %q {", t.s.gutter(engine.Delete), st.Target.Kind, st.Target.Name)
+	t.line("    }")
+	t.line("")
+}
+
+// shortID cuts a hash to the length that Docker's own commands print.
+func shortID(id string) string {
+	id = strings.TrimPrefix(id, "sha256:")
+	if len(id) > 12 && strings.Trim(id, "0123456789abcdef") == "" {
+		return id[:12]
+	}
+	return id
+}
+
+func (t planText) kept() {
+	if len(t.p.Kept) == 0 {
+		return
+	}
+	if t.p.Empty() {
+		t.line("")
+	}
+	t.line("Kept, though no configuration names them, since they hold data:")
+	for _, o := range t.p.Kept {
+		t.line("  %s %q", o.Kind, o.Name)
+	}
+	if !t.p.Empty() {
+		t.line("")
+	}
+}
+
+func (t planText) notes() {
+	notes := slices.Clone(t.p.Notes)
+	if t.p.Targeted {
+		notes = append(notes, "-target is in effect: the plan leaves out a part of the configuration, and what it leaves out may still differ.")
+	}
+	for i, n := range notes {
+		if i == 0 && t.p.Empty() {
+			t.line("")
+		}
+		t.line("%s %s", t.s.Yellow("Note:"), n)
+		if i == len(notes)-1 && !t.p.Empty() {
+			t.line("")
+		}
+	}
+}
+
+func (t planText) losses() {
+	if len(t.p.DataLoss) == 0 {
+		return
+	}
+	t.line("%s", t.s.Loud("DATA WILL BE LOST, and no apply can bring it back:"))
+	for _, a := range t.p.DataLoss {
+		text := a.String()
+		if name := ObjectName(t.p, a); name != "" {
+			text += fmt.Sprintf(" (%q)", name)
+		}
+		if t.p.Approved[a] {
+			text += ", as allowed by -allow-data-loss"
+		}
+		t.line("  %s", t.s.Loud(text))
+	}
+	t.line("")
+}
+
+func (t planText) sums() {
+	if t.p.Summary() == (engine.Summary{}) {
+		return
+	}
+	t.line("%s", Sums(t.p, t.s))
+	conditional := 0
+	for _, c := range t.p.Changes {
+		if len(c.OnlyIf) > 0 && c.Action != engine.NoOp {
+			conditional++
+		}
+	}
+	if conditional > 0 {
+		t.line("(%d of these only if a value that the apply brings is another one.)", conditional)
+	}
+}
+
+// Sums is the plan's last line, "Plan: 3 to add, 0 to change, 1 to destroy."
+func Sums(p *engine.Plan, s Style) string {
+	n := p.Summary()
+	text := fmt.Sprintf("%s %d to add, %d to change, %d to destroy", s.Bold("Plan:"), n.Add, n.Change, n.Destroy)
+	if n.Forget > 0 {
+		text += fmt.Sprintf(", %d to forget", n.Forget)
+	}
+	return text + "."
+}
+
+func (t planText) outputs() {
+	rows := OutputChanges(t.p)
+	if len(rows) == 0 {
+		return
+	}
+	if t.p.Summary() != (engine.Summary{}) {
+		t.line("")
+	}
+	t.line("Changes to Outputs:")
+	writeNodes(t.w, rows, 0, false, t.s)
+	if t.p.Summary() == (engine.Summary{}) {
+		t.line("")
+		t.line("An apply writes these outputs into the state and touches no object.")
+	}
+}
+
+// OutputChanges compares the outputs that change.
+func OutputChanges(p *engine.Plan) []Node {
+	var rows []Node
+	for _, o := range p.Outputs {
+		if o.Action == engine.NoOp {
+			continue
+		}
+		n := compare(o.Before, o.After)
+		if o.Sensitive {
+			n = Node{Old: sensitiveText, New: sensitiveText}
+		}
+		// What changes is the planner's word: a sensitive value has none here.
+		n.Action = o.Action
+		n.Name, n.NullNote = o.Name, true
+		rows = append(rows, n)
+	}
+	return rows
+}
+
+// ObjectName is the engine's name of the object that a plan finds at an
+// address; empty where there is none.
+func ObjectName(p *engine.Plan, addr schema.Addr) string {
+	for _, c := range p.Changes {
+		if c.Addr == addr && c.Object != nil {
+			return c.Object.Name
+		}
+	}
+	return ""
+}

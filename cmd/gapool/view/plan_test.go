@@ -1,0 +1,340 @@
+package view
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// container is a table with every kind of attribute.
+var container = &schema.Type{
+	Name: "docker_container",
+	Attrs: []schema.Attr{
+		{Name: "id", Type: cty.String, Computed: true},
+		{Name: "name", Type: cty.String, Required: true, Change: schema.Update},
+		{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
+		{Name: "command", Type: cty.List(cty.String), Change: schema.Replace},
+		{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Live: true, Merge: true},
+		{Name: "labels", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true},
+		{Name: "memory", Type: cty.Number, Change: schema.Update, Unit: "MiB"},
+		{Name: "dns", Type: cty.Set(cty.String), Change: schema.Replace},
+		{Name: "init", Type: cty.Bool, Change: schema.Replace},
+		{Name: "script", Type: cty.String, Change: schema.Replace},
+		{Name: "password", Type: cty.String, Change: schema.Replace, Sensitive: true},
+		{Name: "log_opts", Type: cty.Map(cty.String), Change: schema.Replace},
+		{Name: "address", Type: cty.String, Computed: true, Volatile: true},
+		{Name: "ports", Change: schema.Replace, Block: &schema.Block{Nesting: schema.List, Key: []string{"internal"}, Attrs: []schema.Attr{
+			{Name: "internal", Type: cty.Number, Required: true},
+			{Name: "external", Type: cty.Number, Computed: true},
+			{Name: "protocol", Type: cty.String},
+		}}},
+		{Name: "healthcheck", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
+			{Name: "test", Type: cty.List(cty.String), Required: true},
+			{Name: "retries", Type: cty.Number},
+		}}},
+		{Name: "mounts", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Attrs: []schema.Attr{
+			{Name: "source", Type: cty.String},
+			{Name: "target", Type: cty.String, Required: true},
+		}}},
+	},
+}
+
+var volume = &schema.Type{
+	Name: "docker_volume", HoldsData: true,
+	Attrs: []schema.Attr{
+		{Name: "id", Type: cty.String, Computed: true},
+		{Name: "name", Type: cty.String, Change: schema.Replace},
+		{Name: "driver", Type: cty.String, Change: schema.Replace},
+	},
+}
+
+func str(s string) cty.Value { return cty.StringVal(s) }
+
+func num(n int64) cty.Value { return cty.NumberIntVal(n) }
+
+func strs(ss ...string) cty.Value {
+	var vs []cty.Value
+	for _, s := range ss {
+		vs = append(vs, str(s))
+	}
+	return cty.ListVal(vs)
+}
+
+func dict(kv ...string) cty.Value {
+	m := map[string]cty.Value{}
+	for i := 0; i < len(kv); i += 2 {
+		m[kv[i]] = str(kv[i+1])
+	}
+	return cty.MapVal(m)
+}
+
+func secret(v cty.Value) cty.Value { return v.Mark(schema.SensitiveMark) }
+
+type set = map[string]cty.Value
+
+func unknown(ty cty.Type) cty.Value { return cty.UnknownVal(ty) }
+
+func port(internal, external int64) cty.Value {
+	return container.Attr("ports").Block.Build(set{"internal": num(internal), "external": num(external), "protocol": str("tcp")})
+}
+
+func mount(source, target string) cty.Value {
+	return container.Attr("mounts").Block.Build(set{"source": str(source), "target": str(target)})
+}
+
+func addr(t *testing.T, s string) schema.Addr {
+	t.Helper()
+	a, err := schema.ParseAddr(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func text(t *testing.T, p *engine.Plan, s Style) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Plan(&b, p, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// web is a running container as the engine gives it back.
+func web() cty.Value {
+	return container.Build(set{
+		"id": str("0a1b2c3d4e5f"), "name": str("web"), "image": str("sha256:aaaa"),
+		"command": strs("serve", "--port", "80", "--workers", "4", "--quiet"),
+		"env":     dict("LEVEL", "debug", "OLD_TOKEN", "s3cr3t", "PATH", "/usr/bin"),
+		"labels":  dict("a", "1", "b", "2", "from.image", "x"),
+		"memory":  num(512), "dns": cty.SetVal([]cty.Value{str("1.1.1.1"), str("9.9.9.9")}),
+		"script": str("one\ntwo\nthree\nfour\nfive\nsix\n"), "password": secret(str("hunter2")),
+		"log_opts": dict("max-size", "10m"), "address": str("172.18.0.2"),
+		"ports":  cty.ListVal([]cty.Value{port(80, 8080), port(443, 8443)}),
+		"mounts": cty.SetVal([]cty.Value{mount("data", "/data"), mount("tmp", "/scratch")}),
+		"healthcheck": container.Attr("healthcheck").Block.Build(set{
+			"test": strs("CMD", "true"), "retries": num(3),
+		}),
+	})
+}
+
+func object(kind, name string) *providers.Object {
+	return &providers.Object{Kind: kind, ID: "4f5e6d7c8b9a0f1e2d3c", Name: name, Started: true}
+}
+
+// diffs fills in what the planner would find different, all of it forcing a
+// replacement or none.
+func diffs(c *engine.Change, replace bool) *engine.Change {
+	var defaults cty.Value
+	if c.Object != nil {
+		defaults = c.Object.Defaults
+	}
+	c.Differences = schema.Differences(c.Type, c.After, c.Before, defaults)
+	for i := range c.Differences {
+		c.Differences[i].Replace = replace
+	}
+	return c
+}
+
+func TestPlan(t *testing.T) {
+	create := &engine.Change{
+		Addr: addr(t, "docker_container.web"), Type: container, Action: engine.Create,
+		Before: cty.NullVal(container.Implied()),
+		After: container.Build(set{
+			"id": unknown(cty.String), "name": str("web"), "image": unknown(cty.String),
+			"command": cty.ListVal([]cty.Value{str("serve"), unknown(cty.String), str("quo\"ted\x1b[31m")}),
+			"env":     cty.MapVal(set{"LEVEL": str("debug"), "TOKEN": secret(str("s3cr3t")), "URL": unknown(cty.String)}),
+			"labels":  unknown(cty.Map(cty.String)), "memory": num(512), "init": cty.True,
+			"dns":      cty.SetValEmpty(cty.String),
+			"script":   str("one\n\n  two\x1b[31m\n"),
+			"password": secret(str("hunter2")), "address": unknown(cty.String),
+			"log_opts": secret(dict("max-size", "10m")),
+			"ports":    cty.ListVal([]cty.Value{port(80, 8080), container.Attr("ports").Block.Build(set{"internal": num(443), "external": unknown(cty.Number)})}),
+			"mounts":   unknown(container.Attr("mounts").Implied()),
+			"healthcheck": container.Attr("healthcheck").Block.Build(set{
+				"test": strs("CMD", "true"),
+			}),
+		}),
+	}
+	after := schema.With(web(), set{
+		"id": unknown(cty.String), "image": str("sha256:bbbb"),
+		"command": strs("serve", "--port", "81", "--workers", "4", "--quiet", "--new"),
+		"env":     dict("LEVEL", "info", "NEW", "x"),
+		"labels":  dict("a", "1", "b", "3", "c", "4"),
+		"dns":     cty.SetVal([]cty.Value{str("8.8.8.8"), str("9.9.9.9")}),
+		"init":    cty.True, "memory": cty.NullVal(cty.Number),
+		"script":      str("one\ntwo\nthree\nfour\nfive!\nsix\n"),
+		"password":    secret(str("hunter3")),
+		"address":     unknown(cty.String),
+		"ports":       cty.ListVal([]cty.Value{port(80, 8081), port(22, 2222)}),
+		"mounts":      cty.SetVal([]cty.Value{mount("data", "/data"), mount("new", "/scratch")}),
+		"log_opts":    unknown(cty.Map(cty.String)),
+		"healthcheck": container.Attr("healthcheck").Block.Build(set{"test": strs("CMD", "false")}),
+	})
+	running := object("docker_container", "web")
+	running.Defaults = container.Build(set{
+		"env": dict("PATH", "/usr/bin"), "labels": dict("from.image", "x"), "memory": num(0),
+		"healthcheck": container.Attr("healthcheck").Block.Build(set{"retries": num(5)}),
+	})
+	replace := diffs(&engine.Change{
+		Addr: addr(t, "docker_container.web"), Type: container, Action: engine.Replace,
+		Before: web(), After: after, Object: running,
+	}, true)
+	updated := diffs(&engine.Change{
+		Addr: addr(t, `docker_container.web["a\"b"]`), Type: container, Action: engine.Update,
+		Before: web(), After: schema.With(web(), set{"memory": num(1024), "name": str("www")}),
+		Object: object("docker_container", "web"), Adopted: true,
+	}, false)
+	onlyIf := diffs(&engine.Change{
+		Addr: addr(t, "docker_container.web[0]"), Type: container, Action: engine.ReplaceFirst,
+		OnlyIf: []string{"docker_image.app.image_id"},
+		Before: web(), After: schema.With(web(), set{"id": unknown(cty.String), "image": unknown(cty.String)}),
+		Object: object("docker_container", "web"),
+	}, true)
+	gone := &engine.Change{
+		Addr: addr(t, "docker_container.old"), Type: container, Action: engine.Delete,
+		Reason: "is not in the configuration",
+		Before: web(), After: cty.NullVal(container.Implied()),
+		Object: object("docker_container", "web"),
+	}
+	gone.Object.Defaults = container.Build(set{
+		"env": dict("PATH", "/usr/bin"), "labels": dict("from.image", "x"), "memory": num(512),
+	})
+	data := cty.ObjectVal(set{"id": str("data"), "name": str("genetic-data"), "driver": str("local")})
+	lost := diffs(&engine.Change{
+		Addr: addr(t, "docker_volume.data"), Type: volume, Action: engine.Replace,
+		Before: data, After: schema.With(data, set{"driver": str("nfs"), "id": unknown(cty.String)}),
+		Object: object("docker_volume", "genetic-data"),
+	}, true)
+	noop := func(a string) *engine.Change {
+		return &engine.Change{Addr: addr(t, a), Type: container, Action: engine.NoOp, Before: web(), After: web(), Object: object("docker_container", "web")}
+	}
+	adopted := noop("docker_container.found")
+	adopted.Adopted = true
+	forget := &engine.Change{
+		Addr: addr(t, "docker_volume.kept"), Type: volume, Action: engine.Forget,
+		Reason: "is not in the configuration, and volumes are kept", Object: object("docker_volume", "kept"),
+		Before: data, After: cty.NullVal(volume.Implied()),
+	}
+	orphan := &engine.Change{
+		Addr: addr(t, "docker_volume.orphan"), Type: volume, Action: engine.Delete, Orphan: true,
+		Before: data, After: cty.NullVal(volume.Implied()), Object: object("docker_volume", "genetic-data"),
+	}
+	member := func(a, name string) *engine.Change {
+		return &engine.Change{
+			Addr: addr(t, a), Type: container, Action: engine.Create,
+			Before: cty.NullVal(container.Implied()),
+			After: container.Build(set{
+				"id": unknown(cty.String), "name": str(name), "image": unknown(cty.String),
+				"command": strs("ray", "start", "--block"), "memory": num(1536), "address": unknown(cty.String),
+				"healthcheck": container.Attr("healthcheck").Block.Build(set{"test": strs("CMD", "true")}),
+			}),
+		}
+	}
+	extra := noop("docker_container.web")
+	head := member("ray_cluster.pool.head", "pool-head")
+	head.Reason = "was lost"
+
+	for name, p := range map[string]*engine.Plan{
+		"create":    {Changes: []*engine.Change{create}},
+		"replace":   {Changes: []*engine.Change{replace}},
+		"update":    {Changes: []*engine.Change{updated, noop("docker_container.x")}},
+		"only-if":   {Changes: []*engine.Change{onlyIf}},
+		"delete":    {Changes: []*engine.Change{gone}},
+		"data-loss": {Changes: []*engine.Change{lost}, DataLoss: []schema.Addr{lost.Addr}},
+		"data-loss-approved": {Changes: []*engine.Change{lost}, DataLoss: []schema.Addr{lost.Addr},
+			Approved: map[schema.Addr]bool{lost.Addr: true}},
+		"cluster": {Changes: []*engine.Change{
+			head, member(`ray_cluster.pool.worker["cpu"][0]`, "pool-cpu-0"),
+			member(`ray_cluster.pool.worker["cpu"][1]`, "pool-cpu-1"),
+		}},
+		"adopted": {
+			Changes: []*engine.Change{adopted},
+			Notes:   []string{"there was no state; it was rebuilt from the labels"},
+			Kept:    []*providers.Object{object("docker_volume", "old-data")},
+		},
+		"mixed": {
+			Changes: []*engine.Change{adopted, extra, forget, orphan},
+			Steps: []*engine.Step{{
+				Verb: engine.DoDelete, Addr: extra.Addr, Change: extra, Extra: true,
+				Target: object("docker_container", "web~1234"),
+			}},
+			Kept:     []*providers.Object{object("docker_volume", "old-data")},
+			Notes:    []string{"port 8080 of docker_container.web is open to the network (0.0.0.0)"},
+			Targeted: true,
+		},
+		"drift": {
+			Mode: engine.RefreshOnly,
+			Drift: []engine.Drift{
+				{Addr: addr(t, "docker_container.gone"), What: "was removed outside of gapool"},
+				{Addr: addr(t, "docker_container.web"), What: "was changed outside of gapool", Differences: []schema.Difference{
+					{Attr: "memory", Want: num(512), Live: num(1024)},
+					{Attr: "labels", Path: cty.GetAttrPath("labels").IndexString("b"), Want: str("1"), Live: str("2")},
+				}},
+			},
+		},
+		"outputs": {Outputs: []engine.OutputChange{
+			{Name: "gone", Action: engine.Delete, Before: str("x"), After: cty.NullVal(cty.String)},
+			{Name: "hidden", Action: engine.Update, Sensitive: true, Before: cty.NullVal(cty.DynamicPseudoType), After: secret(str("hunter2"))},
+			{Name: "list", Action: engine.Update, Before: strs("a", "b"), After: strs("a", "c")},
+			{Name: "object", Action: engine.Create, Before: cty.NullVal(cty.DynamicPseudoType), After: cty.ObjectVal(set{"a b": num(1), "c": cty.NullVal(cty.String), "d": cty.EmptyTupleVal})},
+			{Name: "same", Action: engine.NoOp, Before: str("x"), After: str("x")},
+			{Name: "url", Action: engine.Create, Before: cty.NullVal(cty.DynamicPseudoType), After: unknown(cty.DynamicPseudoType)},
+		}},
+		"empty":         {Changes: []*engine.Change{noop("docker_container.web")}},
+		"empty-destroy": {Mode: engine.Destroy},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := text(t, p, Style{})
+			golden(t, "plan-"+name, got)
+			for _, s := range []string{"s3cr3t", "hunter", "\x1b"} {
+				if strings.Contains(got, s) {
+					t.Errorf("the text shows %q", s)
+				}
+			}
+		})
+	}
+}
+
+func TestPlanInColour(t *testing.T) {
+	p := &engine.Plan{Changes: []*engine.Change{{
+		Addr: addr(t, "docker_volume.data"), Type: volume, Action: engine.Create,
+		Before: cty.NullVal(volume.Implied()), After: volume.Build(set{"name": str("data")}),
+	}}}
+	got := text(t, p, NewStyle(true))
+	if want := "\x1b[32m+\x1b[0m resource \"docker_volume\" \"data\" {"; !strings.Contains(got, want) {
+		t.Errorf("no green sign %q in\n%s", want, got)
+	}
+	if plain := Printable(strings.ReplaceAll(got, "\n", "\t")); plain != strings.ReplaceAll(text(t, p, Style{}), "\n", "\t") {
+		t.Errorf("colours change more than colours:\n%s", got)
+	}
+}

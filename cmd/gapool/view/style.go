@@ -1,0 +1,79 @@
+package view
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/fatih/color"
+
+	"github.com/gapool/gapool/engine"
+)
+
+// Style colours words for a terminal. The zero Style leaves them as they are.
+type Style struct{ on bool }
+
+// NewStyle returns a Style that colours if on.
+func NewStyle(on bool) Style { return Style{on} }
+
+func (s Style) paint(text string, attrs ...color.Attribute) string {
+	if !s.on || text == "" {
+		return text
+	}
+	c := color.New(attrs...)
+	c.EnableColor()
+	return c.Sprint(text)
+}
+
+// Bold, Red, Green, Yellow, Cyan and Faint colour their text.
+func (s Style) Bold(text string) string   { return s.paint(text, color.Bold) }
+func (s Style) Red(text string) string    { return s.paint(text, color.FgRed) }
+func (s Style) Green(text string) string  { return s.paint(text, color.FgGreen) }
+func (s Style) Yellow(text string) string { return s.paint(text, color.FgYellow) }
+func (s Style) Cyan(text string) string   { return s.paint(text, color.FgCyan) }
+func (s Style) Faint(text string) string  { return s.paint(text, color.FgHiBlack) }
+
+// Loud is for what must not be overlooked.
+func (s Style) Loud(text string) string { return s.paint(text, color.FgRed, color.Bold) }
+
+// symbol returns an action's sign, coloured.
+func (s Style) symbol(a engine.Action) string {
+	switch a {
+	case engine.Create:
+		return s.Green("+")
+	case engine.Delete:
+		return s.Red("-")
+	case engine.Update:
+		return s.Yellow("~")
+	case engine.Replace:
+		return s.Red("-") + "/" + s.Green("+")
+	case engine.ReplaceFirst:
+		return s.Green("+") + "/" + s.Red("-")
+	default:
+		return a.Symbol()
+	}
+}
+
+// gutter is the action's sign in the four columns before a line.
+func (s Style) gutter(a engine.Action) string {
+	sign := a.Symbol()
+	switch len(sign) {
+	case 3:
+		return s.symbol(a) + " "
+	default:
+		return "  " + s.symbol(a) + " "
+	}
+}
+
+var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")
+
+// Printable returns text without what would move a terminal's cursor or change
+// its colours: what comes from a log or a label is not trusted. Tabs stay.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return -1
+		}
+		return r
+	}, escapes.ReplaceAllString(text, ""))
+}
