@@ -81,6 +81,9 @@ type Change struct {
 	Object *providers.Object
 	// Record is what the state knew; nil for what it did not.
 	Record *state.Record
+	// Prev is the address that the object was recorded under until now; zero
+	// where it stays.
+	Prev schema.Addr
 	// Adopted says that the object was found by its labels and not by the
 	// state.
 	Adopted bool
@@ -128,6 +131,9 @@ type Step struct {
 	// Extra marks the delete of an object that an address has beside its
 	// current one.
 	Extra bool
+	// Prev is, for a create or update of an image, the ID that its tag named
+	// before; "" for nothing.
+	Prev *string
 	// Needs are the IDs of the steps that must have succeeded before, sorted.
 	Needs []int
 }

@@ -25,6 +25,8 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 	}
 	if c.Record != nil {
 		rec.PrevTag = c.Record.PrevTag
+	} else if c.Type.ByName && c.Adopted && c.Object != nil {
+		rec.PrevTag = &c.Object.ID // it was there before us
 	}
 	return rec
 }
@@ -85,4 +87,29 @@ func StoredValue(t *schema.Type, rec *state.Record) map[string]cty.Value {
 		}
 	}
 	return out
+}
+
+// OutputOf is what the state keeps of an output with the value v: of a
+// sensitive one a salted hash only.
+func OutputOf(v cty.Value, sensitive bool) (state.Output, error) {
+	v, _ = v.UnmarkDeep()
+	val, err := ctyjson.Marshal(v, v.Type())
+	if err != nil {
+		return state.Output{}, err
+	}
+	if sensitive {
+		hash, err := state.HashSecret(val)
+		return state.Output{Sensitive: true, Hash: hash}, err
+	}
+	ty, err := ctyjson.MarshalType(v.Type())
+	return state.Output{Value: val, Type: ty}, err
+}
+
+// OutputValue reads back an output that is not sensitive.
+func OutputValue(o state.Output) (cty.Value, error) {
+	ty, err := ctyjson.UnmarshalType(o.Type)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	return ctyjson.Unmarshal(o.Value, ty)
 }

@@ -130,11 +130,11 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	name := nameOf(bare)
 	k := p.claim(w, name)
 	c := &engine.Change{
-		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: w.deps,
+		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Prev: k.from, Deps: w.deps,
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
 	}
 	p.protect(c, w)
-	p.changes[w.addr] = c
+	p.changes[w.addr], p.wants[w.addr] = c, w
 	p.order = append(p.order, c)
 
 	current := p.pick(w, k, bare, name)
@@ -149,17 +149,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	default:
 		p.compare(c, w, current, bare)
 	}
-	var live cty.Value
-	if current != nil {
-		live = c.Before
-	} else {
-		live = cty.NullVal(w.typ.Implied())
-	}
-	c.After = schema.Planned(w.typ, bare, live, c.Action == engine.Create || c.Action.Replaces())
-	if c.Action == engine.Update {
-		c.After = forgetVolatile(w.typ, bare, c.After)
-	}
-	c.After = c.After.MarkWithPaths(marks)
+	p.settleAfter(c, w.value)
 	c.Before = hideLike(w.typ, c.Before, marks)
 	return c
 }
@@ -168,6 +158,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.Value) {
 	obj := current.obj
 	c.Object, c.Adopted = obj, !current.recorded
+	p.byObject[refKey(obj.Kind, obj.ID)] = c
 	live := p.liveAttrs(obj, bare)
 	c.Before = live
 	c.Differences = p.ignore(w, schema.Differences(w.typ, bare, live, obj.Defaults))
@@ -189,6 +180,8 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	case obj.Broken != "":
 		c.Action, c.Reason = p.replacement(c, w, bare), obj.Broken
 		p.drift(c, obj.Broken, nil)
+	case p.heldBy(obj) != nil:
+		c.Action, c.Reason = engine.Replace, heldReason(p.heldBy(obj))
 	case replace || (update && unknownReplaces):
 		c.Action = p.replacement(c, w, bare)
 	case update:
@@ -304,12 +297,32 @@ func (p *planner) claim(w *wanted, name string) *known {
 	if !w.typ.HoldsData {
 		match(func(f *found) bool { return f.obj.Owner.Address == w.addr.String() })
 	}
+	if name != "" && len(k.objects) == 0 {
+		p.takeOver(w, k, name)
+	}
 	if w.typ.ByName && len(k.objects) == 0 {
 		if f := p.byTag(w.provider, w.typ, name); f != nil {
 			k.take(w.addr, f)
 		}
 	}
 	return k
+}
+
+// takeOver moves an object that is recorded under an address without a block to
+// the wanted address of the same name: a resource was renamed in the
+// configuration, and the engine can have the name only once.
+func (p *planner) takeOver(w *wanted, k *known, name string) {
+	for addr, old := range p.known {
+		if p.o.Config.Root.Resources[addr.Block()] != nil || old.record == nil || old.record.Current == nil ||
+			len(old.objects) != 1 || old.objects[0].obj.Name != name ||
+			old.objects[0].kind != w.typ || old.objects[0].provider != w.provider {
+			continue
+		}
+		k.take(w.addr, old.objects[0])
+		k.record, k.from = old.record, addr
+		delete(p.known, addr)
+		return
+	}
 }
 
 // pick chooses the current object of an address among the live ones: one that
@@ -570,15 +583,13 @@ func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Va
 	return cty.ObjectVal(vals)
 }
 
-// forgetVolatile makes the attributes that may change with any update unknown.
-func forgetVolatile(t *schema.Type, want, after cty.Value) cty.Value {
-	vals := after.AsValueMap()
-	for i := range t.Attrs {
-		if a := &t.Attrs[i]; a.Volatile && want.GetAttr(a.Name).IsNull() {
-			vals[a.Name] = cty.UnknownVal(a.Implied())
-		}
+// settleAfter fills in what the object will be.
+func (p *planner) settleAfter(c *engine.Change, want cty.Value) {
+	if c.Action == engine.NoOp {
+		c.After = schema.Settled(c.Type, want, c.Before)
+		return
 	}
-	return cty.ObjectVal(vals)
+	c.After = schema.Planned(c.Type, want, c.Before, c.Action != engine.Update)
 }
 
 // nameOf is the engine's name for a wanted value, empty where it is not known.
@@ -601,4 +612,9 @@ func sameJSON(a, b any) bool {
 	}
 	y, err := json.Marshal(b)
 	return err == nil && string(x) == string(y)
+}
+
+func bareOf(v cty.Value) cty.Value {
+	bare, _ := v.UnmarkDeep()
+	return bare
 }

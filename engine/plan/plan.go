@@ -65,10 +65,12 @@ type planner struct {
 	known   map[schema.Addr]*known
 	pool    []*found // objects of ours that no record knows, not yet matched
 
-	changes map[schema.Addr]*engine.Change
-	members map[schema.Addr]providers.Member // by the member's address
-	extras  []extra
-	order   []*engine.Change // in which they were decided
+	changes  map[schema.Addr]*engine.Change
+	wants    map[schema.Addr]*wanted
+	byObject map[string]*engine.Change        // by refKey of the change's object
+	members  map[schema.Addr]providers.Member // by the member's address
+	extras   []extra
+	order    []*engine.Change // in which they were decided
 }
 
 // extra is an object that an address has beside its current one.
@@ -88,6 +90,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	p := &planner{
 		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
 		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
+		wants: map[schema.Addr]*wanted{}, byObject: map[string]*engine.Change{},
 		members: map[schema.Addr]providers.Member{},
 	}
 	graph, diags := engine.NewGraph(o.Config)

@@ -18,6 +18,7 @@ import (
 type known struct {
 	record  *state.Record // nil where the state knows nothing
 	objects []*found      // live ones; the current one is chosen by what is live
+	from    schema.Addr   // where the record is now, if elsewhere
 	gone    bool          // the record's current object does not exist any more
 }
 

@@ -1,0 +1,181 @@
+package plan
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+)
+
+// cluster lowers a cluster into its members, decides each of them, and then the
+// cluster itself, which is a step after its members.
+func (p *planner) cluster(w *wanted) {
+	lowerer, ok := p.plan.Engines.Provider(w.provider).(providers.Lowerer)
+	if !ok {
+		p.errorf(w.block.Range.Ptr(), "Not supported", "%s: the provider %q has no clusters.", w.addr, w.provider)
+		return
+	}
+	bare, marks := w.value.UnmarkDeepWithPaths()
+	members, err := lowerer.Lower(w.addr, bare, p.liveMembers(w), p.info(w.provider))
+	if err != nil {
+		p.errorf(w.block.Range.Ptr(), "Invalid configuration", "%s: %v", w.addr, err)
+		return
+	}
+	changed, anew := false, false
+	for _, m := range members {
+		p.members[m.Addr] = m
+		value := m.Want
+		if len(marks) > 0 {
+			value = hideDerived(m.Type, value)
+		}
+		mw := &wanted{
+			addr: m.Addr, typ: m.Type, provider: w.provider, value: value, block: w.block,
+			deps: slices.SortedFunc(slices.Values(append(slices.Clone(w.deps), m.Follows...)), schema.CompareAddr),
+		}
+		mw.replace = p.asked(m.Addr)
+		if mw.replace == "" {
+			mw.replace = w.replace
+		}
+		for _, f := range m.Follows {
+			if lead := p.changes[f]; mw.replace == "" && lead != nil && (lead.Action == engine.Create || lead.Action.Replaces()) && len(p.at(m.Addr).objects) > 0 {
+				mw.replace = "goes with " + f.String() + ", which is made anew"
+			}
+		}
+		c := p.decide(mw)
+		for _, f := range m.Follows {
+			if lead := p.changes[f]; lead != nil && len(lead.OnlyIf) > 0 && c.Action == engine.NoOp {
+				c.Action, c.OnlyIf = engine.Replace, lead.OnlyIf
+				c.Reason = "goes with " + f.String()
+				p.settleAfter(c, mw.value)
+			}
+		}
+		changed = changed || c.Action != engine.NoOp
+		anew = anew || (m.Addr.Member.Role == schema.Head && (c.Action == engine.Create || c.Action.Replaces()))
+	}
+	for addr, k := range p.known {
+		if addr.Cluster() != w.addr || addr.Member.IsZero() || p.changes[addr] != nil || !p.selected(addr) {
+			continue
+		}
+		p.unwanted(addr, k)
+		changed = true
+	}
+	p.whole(w, changed, anew)
+}
+
+// whole decides the cluster itself: something is to be done if a member
+// changes, or if it was never seen whole.
+func (p *planner) whole(w *wanted, changed, anew bool) {
+	k := p.at(w.addr)
+	bare, marks := w.value.UnmarkDeepWithPaths()
+	c := &engine.Change{
+		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: w.deps,
+		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
+	}
+	p.protect(c, w)
+	p.changes[w.addr] = c
+	p.order = append(p.order, c)
+
+	stored := engine.StoredValue(w.typ, k.record)
+	if len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal {
+		c.Object, c.Adopted = k.objects[0].obj, k.record == nil
+		c.Before = schema.With(w.typ.Null(), merge(stored, notNull(k.objects[0].obj.Attrs)))
+	} else if k.record != nil {
+		c.Before = schema.With(w.typ.Null(), stored)
+	}
+	// What was configured is the members'; the cluster repeats it as wanted.
+	if !c.Before.IsNull() {
+		c.Before = schema.With(c.Before, notComputed(w.typ, bare))
+	}
+	switch {
+	case anew || c.Before.IsNull():
+		c.Action = engine.Create
+		if k.record != nil {
+			c.Action = engine.Update
+		}
+	case changed:
+		c.Action = engine.Update
+	}
+	if c.Action == engine.Update {
+		c.Reason = "has members that change"
+	}
+	if c.Action == engine.Update && anew {
+		c.After = schema.Planned(w.typ, w.value, c.Before, true)
+	} else {
+		p.settleAfter(c, w.value)
+	}
+	c.Before = hideLike(w.typ, c.Before, marks)
+	p.eval.Set(w.addr, c.After)
+}
+
+func (p *planner) info(provider string) providers.Info {
+	if e := p.engines[provider]; e != nil {
+		return e.Info()
+	}
+	return providers.Info{}
+}
+
+// liveMembers are the objects of the cluster's members, those included that
+// only their labels know. They are sorted by address.
+func (p *planner) liveMembers(w *wanted) []*providers.Object {
+	p.pool = slices.DeleteFunc(p.pool, func(f *found) bool {
+		addr, err := schema.ParseAddr(f.obj.Owner.Address)
+		if err != nil || addr.Member.IsZero() || addr.Cluster() != w.addr || f.provider != w.provider {
+			return false
+		}
+		p.at(addr).take(addr, f)
+		return true
+	})
+	var live []*providers.Object
+	for _, addr := range slices.SortedFunc(maps.Keys(p.known), schema.CompareAddr) {
+		if addr.Cluster() != w.addr || addr.Member.IsZero() {
+			continue
+		}
+		for _, f := range p.known[addr].objects {
+			live = append(live, f.obj)
+		}
+	}
+	return live
+}
+
+// hideDerived marks what may hold a secret of the cluster's in a member: marks
+// do not follow through the lowering, so all that the table compares live is
+// hidden.
+func hideDerived(t *schema.Type, v cty.Value) cty.Value {
+	vals := v.AsValueMap()
+	for i := range t.Attrs {
+		if a := &t.Attrs[i]; a.Live || a.Sensitive || a.Name == "command" || a.Name == "labels" {
+			if x := vals[a.Name]; !x.IsNull() {
+				vals[a.Name] = x.Mark(schema.SensitiveMark)
+			}
+		}
+	}
+	return cty.ObjectVal(vals)
+}
+
+func notNull(v cty.Value) map[string]cty.Value {
+	out := v.AsValueMap()
+	maps.DeleteFunc(out, func(_ string, x cty.Value) bool { return x.IsNull() })
+	return out
+}
+
+func notComputed(t *schema.Type, v cty.Value) map[string]cty.Value {
+	out := v.AsValueMap()
+	maps.DeleteFunc(out, func(name string, x cty.Value) bool {
+		a := t.Attr(name)
+		return a == nil || (a.Computed && x.IsNull()) || !x.IsWhollyKnown()
+	})
+	return out
+}
+
+func merge(a, b map[string]cty.Value) map[string]cty.Value {
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[string]cty.Value{}
+	}
+	maps.Copy(out, b)
+	return out
+}

@@ -1,0 +1,376 @@
+package plan
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// builder turns changes into steps and edges.
+//
+//   - What is made or changed comes after all that its block refers to.
+//   - What is deleted comes after all that refers to it is deleted, and after
+//     those that use the live object have let go of it.
+//   - An old object that goes last (create before destroy) comes after its
+//     users have moved to the new one.
+//   - Whether a conditional change is needed is seen when its first step is up,
+//     so that step comes after all that the block refers to, a delete too.
+//
+// Edges between blocks go through joins, so that n instances that refer to m
+// others take n+m edges.
+type builder struct {
+	p     *planner
+	steps []*engine.Step
+
+	first map[schema.Addr]*engine.Step // the step that makes or changes the address
+	del   map[schema.Addr]*engine.Step // the step that deletes its object
+	extra map[schema.Addr][]*engine.Step
+	byObj map[string]*engine.Step // delete step of an object, by refKey
+
+	done, own, gone map[schema.Addr]*engine.Step // joins by block
+	blocks          map[schema.Addr][]*engine.Change
+	users           map[schema.Addr][]schema.Addr // blocks that refer to a block
+}
+
+// steps makes the plan's steps and proves that they have no cycle.
+func (p *planner) steps(context.Context) {
+	b := &builder{
+		p: p, first: map[schema.Addr]*engine.Step{}, del: map[schema.Addr]*engine.Step{},
+		extra: map[schema.Addr][]*engine.Step{}, byObj: map[string]*engine.Step{},
+		done: map[schema.Addr]*engine.Step{}, own: map[schema.Addr]*engine.Step{}, gone: map[schema.Addr]*engine.Step{},
+		blocks: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{},
+	}
+	for _, c := range p.plan.Changes {
+		b.blocks[c.Addr.Block()] = append(b.blocks[c.Addr.Block()], c)
+		b.makeSteps(c)
+	}
+	for _, e := range p.extras {
+		s := b.add(engine.DoDelete, e.change)
+		s.Target, s.Extra = e.obj, true
+		b.extra[e.change.Addr] = append(b.extra[e.change.Addr], s)
+		b.byObj[refKey(e.obj.Kind, e.obj.ID)] = s
+	}
+	b.findUsers()
+	for _, c := range p.plan.Changes {
+		b.connect(c)
+	}
+	b.connectUses()
+	b.connectRolling()
+	sorted, cycle := engine.SortSteps(b.steps)
+	if cycle != nil {
+		names := make([]string, len(cycle))
+		for i, s := range cycle {
+			names[i] = string(s.Verb) + " " + s.Addr.String()
+		}
+		p.errorf(nil, "The steps wait for each other",
+			"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
+		return
+	}
+	p.plan.Steps = sorted
+}
+
+func (b *builder) add(verb engine.Verb, c *engine.Change) *engine.Step {
+	s := &engine.Step{ID: len(b.steps), Verb: verb, Addr: c.Addr, Change: c}
+	b.steps = append(b.steps, s)
+	return s
+}
+
+func (b *builder) join(addr schema.Addr) *engine.Step {
+	s := &engine.Step{ID: len(b.steps), Verb: engine.Join, Addr: addr}
+	b.steps = append(b.steps, s)
+	return s
+}
+
+func need(s, on *engine.Step) {
+	if s != nil && on != nil && s != on {
+		s.Needs = append(s.Needs, on.ID)
+	}
+}
+
+func (b *builder) makeSteps(c *engine.Change) {
+	target := func(s *engine.Step) *engine.Step {
+		s.Target = c.Object
+		if c.Object != nil {
+			s.Name = c.Object.Name
+		}
+		return s
+	}
+	remove := func() *engine.Step {
+		s := target(b.add(engine.DoDelete, c))
+		b.del[c.Addr] = s
+		if c.Object != nil {
+			b.byObj[refKey(c.Object.Kind, c.Object.ID)] = s
+		}
+		return s
+	}
+	create := func() *engine.Step {
+		s := b.add(engine.DoCreate, c)
+		s.Name = nameOf(bareOf(c.After))
+		if c.Type.ByName {
+			s.Prev = b.p.tagNow(c.Provider, c.Type, s.Name)
+		}
+		b.first[c.Addr] = s
+		return s
+	}
+	switch c.Action {
+	case engine.Create:
+		create()
+	case engine.Update:
+		s := target(b.add(engine.DoUpdate, c))
+		if c.Type.ByName && c.Object != nil {
+			s.Prev = &c.Object.ID
+		}
+		b.first[c.Addr] = s
+	case engine.Replace:
+		old := remove()
+		need(create(), old)
+	case engine.ReplaceFirst:
+		made := create()
+		made.Candidate = c.Type.Renames && c.Object != nil && (made.Name == "" || made.Name == c.Object.Name)
+		if c.Type.ByName && b.p.keepsTag(c) {
+			return // the old tag is not ours to remove
+		}
+		old := remove()
+		need(old, made)
+		if made.Candidate {
+			s := b.add(engine.DoRename, c)
+			s.Name = made.Name
+			need(s, old)
+		}
+	case engine.Delete:
+		if c.Type.Virtual {
+			b.del[c.Addr] = b.add(engine.DoForget, c)
+			return
+		}
+		remove()
+	case engine.Forget:
+		b.add(engine.DoForget, c)
+	case engine.NoOp:
+		if b.p.unrecorded(c) {
+			target(b.add(engine.DoRecord, c))
+		}
+	}
+}
+
+// unrecorded reports whether the record of an address that stays as it is is
+// not what the state has.
+func (p *planner) unrecorded(c *engine.Change) bool {
+	if !p.o.Refresh || (c.Object == nil && !c.Type.Virtual) {
+		return false
+	}
+	if c.Record == nil || !c.Prev.IsZero() {
+		return true
+	}
+	rec := engine.RecordOf(c, c.Object, c.After, p.info(c.Provider).ID, state.Ready)
+	if c.Type.Virtual {
+		rec.Current = nil
+	}
+	return !sameJSON(rec, c.Record)
+}
+
+// tagNow is what a tag names before a create.
+func (p *planner) tagNow(provider string, t *schema.Type, name string) *string {
+	none := ""
+	if obj := p.named(provider, t, name); obj != nil {
+		return &obj.ID
+	}
+	if name == "" || !p.o.Refresh {
+		return nil
+	}
+	return &none
+}
+
+// keepsTag reports whether the old tag of a replaced image stays.
+func (p *planner) keepsTag(c *engine.Change) bool {
+	probe := *c
+	probe.Action = engine.Delete
+	p.keepTag(&probe)
+	return probe.Action == engine.Forget
+}
+
+// findUsers turns references around: what is wanted has those of the
+// configuration, what is to go those that were recorded.
+func (b *builder) findUsers() {
+	for block, changes := range b.blocks {
+		set := map[schema.Addr]bool{}
+		for _, c := range changes {
+			for _, d := range c.Deps {
+				if d.Member.IsZero() && d != block {
+					set[d] = true
+				}
+			}
+		}
+		for d := range set {
+			b.users[d] = append(b.users[d], block)
+		}
+	}
+	for _, list := range b.users {
+		slices.SortFunc(list, schema.CompareAddr)
+	}
+}
+
+// connect gives the steps of one change their edges.
+func (b *builder) connect(c *engine.Change) {
+	block := c.Addr.Block()
+	first, del := b.first[c.Addr], b.del[c.Addr]
+	if first != nil {
+		b.needDone(first, c)
+		for _, x := range b.extra[c.Addr] {
+			need(first, x)
+		}
+		if m, ok := b.p.members[c.Addr]; ok {
+			for _, on := range m.Needs {
+				need(first, b.first[on])
+			}
+		}
+		if c.Type.Virtual {
+			for _, m := range b.blocks[block] {
+				if m.Addr != c.Addr && m.Addr.Cluster() == c.Addr {
+					need(first, b.first[m.Addr])
+					need(first, b.del[m.Addr])
+				}
+			}
+		}
+	}
+	if del == nil {
+		return
+	}
+	if len(c.OnlyIf) > 0 {
+		b.needDone(del, c)
+	}
+	for _, d := range c.Deps {
+		if on := b.del[d]; on != nil && !d.Member.IsZero() {
+			need(on, del) // a member goes before the one that it follows
+		}
+	}
+	for _, u := range b.users[block] {
+		if len(c.OnlyIf) == 0 {
+			need(del, b.goneOf(u, nil))
+		}
+		if c.Action == engine.ReplaceFirst {
+			need(del, b.ownOf(u))
+		}
+	}
+	if c.Type.Virtual {
+		for _, m := range b.blocks[block] {
+			if m.Addr != c.Addr && m.Addr.Cluster() == c.Addr {
+				need(del, b.del[m.Addr])
+			}
+		}
+	}
+}
+
+// needDone lets s wait for all that the change's block refers to.
+func (b *builder) needDone(s *engine.Step, c *engine.Change) {
+	for _, d := range c.Deps {
+		if d.Member.IsZero() {
+			need(s, b.doneOf(d))
+		}
+	}
+}
+
+// doneOf is done when the block and all that it refers to are made.
+func (b *builder) doneOf(block schema.Addr) *engine.Step {
+	if j, ok := b.done[block]; ok {
+		return j
+	}
+	j := b.join(block)
+	b.done[block] = j
+	need(j, b.ownOf(block))
+	for _, d := range b.p.graph.Deps(block) {
+		need(j, b.doneOf(d))
+	}
+	return j
+}
+
+// ownOf is done when the block's own instances are made.
+func (b *builder) ownOf(block schema.Addr) *engine.Step {
+	if j, ok := b.own[block]; ok {
+		return j
+	}
+	j := b.join(block)
+	b.own[block] = j
+	for _, c := range b.blocks[block] {
+		need(j, b.first[c.Addr])
+	}
+	return j
+}
+
+// goneOf is done when what the block has to delete for certain is deleted, and
+// likewise all that refers to it.
+func (b *builder) goneOf(block schema.Addr, path []schema.Addr) *engine.Step {
+	if slices.Contains(path, block) {
+		return nil // recorded references may go in a circle over time
+	}
+	if j, ok := b.gone[block]; ok {
+		return j
+	}
+	j := b.join(block)
+	b.gone[block] = j
+	for _, c := range b.blocks[block] {
+		// The old object of a create-before-destroy goes after its users have
+		// moved; what it uses cannot wait for that.
+		if len(c.OnlyIf) == 0 && c.Action != engine.ReplaceFirst {
+			need(j, b.del[c.Addr])
+		}
+	}
+	for _, u := range b.users[block] {
+		need(j, b.goneOf(u, append(path, block)))
+	}
+	return j
+}
+
+// connectUses orders by what the live objects hold: an object is deleted after
+// those that use it are, or have let go of it.
+func (b *builder) connectUses() {
+	hold := func(obj *providers.Object, release *engine.Step) {
+		if obj == nil || release == nil {
+			return
+		}
+		for _, ref := range obj.Uses {
+			need(b.byObj[refKey(ref.Kind, ref.ID)], release)
+		}
+	}
+	for _, c := range b.p.plan.Changes {
+		switch c.Action {
+		case engine.Update:
+			if c.Object != nil {
+				for _, ref := range c.Object.Uses {
+					if gone := b.byObj[refKey(ref.Kind, ref.ID)]; gone != nil && gone.Change.Action == engine.Delete {
+						need(gone, b.first[c.Addr])
+					}
+				}
+			}
+		default:
+			hold(c.Object, b.del[c.Addr])
+		}
+	}
+	for _, e := range b.p.extras {
+		hold(e.obj, b.byObj[refKey(e.obj.Kind, e.obj.ID)])
+	}
+}
+
+// connectRolling replaces the members of a group a few at a time.
+func (b *builder) connectRolling() {
+	type group struct {
+		cluster schema.Addr
+		name    string
+	}
+	replaced := map[group][]*engine.Change{}
+	for _, c := range b.p.plan.Changes {
+		m, ok := b.p.members[c.Addr]
+		if !ok || m.AtOnce == 0 || c.Action != engine.Replace || slices.ContainsFunc(m.Follows, func(f schema.Addr) bool { return b.del[f] != nil }) {
+			continue
+		}
+		g := group{c.Addr.Cluster(), c.Addr.Member.Group}
+		replaced[g] = append(replaced[g], c)
+		if list := replaced[g]; len(list) > m.AtOnce {
+			need(b.del[c.Addr], b.first[list[len(list)-1-m.AtOnce].Addr])
+		}
+	}
+}
