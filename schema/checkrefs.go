@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -113,9 +114,23 @@ func (m *Module) target(ref Ref) (*Resource, *hcl.Diagnostic) {
 	if r := m.Resources[block]; r != nil {
 		return r, nil
 	}
-	var known []string
+	name := block.Type + "." + block.Name
+	return nil, problemAt(ref.Range, "Undeclared resource", "There is no resource %s.%s", name, m.meant(block))
+}
+
+// meant looks for a name of the same type first, then for whatever is written
+// alike.
+func (m *Module) meant(block Addr) string {
+	var names, known []string
 	for _, r := range m.SortedResources() {
-		known = append(known, r.Addr.Type+"."+r.Addr.Name)
+		if r.Addr.Type == block.Type {
+			names = append(names, r.Addr.Name)
+		} else {
+			known = append(known, r.Addr.Type+"."+r.Addr.Name)
+		}
+	}
+	if name := nearest(block.Name, names); name != "" {
+		return fmt.Sprintf(" Did you mean \"%s.%s\"?", block.Type, name)
 	}
 	for _, name := range sortedKeys(m.Variables) {
 		known = append(known, "var."+name)
@@ -123,8 +138,7 @@ func (m *Module) target(ref Ref) (*Resource, *hcl.Diagnostic) {
 	for _, name := range sortedKeys(m.Locals) {
 		known = append(known, "local."+name)
 	}
-	name := block.Type + "." + block.Name
-	return nil, problemAt(ref.Range, "Undeclared resource", "There is no resource %s.%s", name, didYouMean(name, known))
+	return didYouMean(block.Type+"."+block.Name, known)
 }
 
 // checkKey reports an instance key that the resource cannot have, and a missing

@@ -97,16 +97,20 @@ func configFiles(dir string) ([]string, hcl.Diagnostics) {
 	if len(names) > 0 {
 		return names, nil
 	}
-	detail := fmt.Sprintf("gapool reads the files *.gapool.hcl and *.gapool.json of a directory; %s has none. "+
-		"Change to the directory of the configuration or name it with -chdir=DIR.", dir)
+	where := dir
+	if dir == "." {
+		where = "this directory"
+	}
+	detail := fmt.Sprintf("gapool reads the files *.gapool.hcl and *.gapool.json of a directory, and there is none in %s. "+
+		"Change to the directory of the configuration or name it with -chdir=DIR.", where)
 	if len(terraform) > 0 {
 		old := terraform[0]
 		renamed := strings.TrimSuffix(old, ".tf") + ".gapool.hcl"
 		if base, ok := strings.CutSuffix(old, ".tf.json"); ok {
 			renamed = base + ".gapool.json"
 		}
-		detail = fmt.Sprintf("gapool reads the files *.gapool.hcl and *.gapool.json of a directory. %s has files for Terraform: "+
-			"rename them to use them here, such as %s to %s.", dir, old, renamed)
+		detail = fmt.Sprintf("gapool reads the files *.gapool.hcl and *.gapool.json of a directory. In %s there are files for Terraform: "+
+			"rename them to use them here, such as %s to %s.", where, old, renamed)
 	}
 	return nil, hcl.Diagnostics{problem("No configuration files", "%s", detail)}
 }
@@ -167,7 +171,7 @@ func (l *loader) file(body hcl.Body) hcl.Diagnostics {
 			diags = append(diags, l.resource(b)...)
 		default:
 			diags = append(diags, problemAt(b.DefRange, "Block not supported yet",
-				"A %s block is not supported by this version of gapool. %s", b.Type, later[b.Type]))
+				"%s blocks are not supported by this version of gapool. %s", b.Type, later[b.Type]))
 		}
 	}
 	return diags
@@ -231,7 +235,7 @@ func terraformBlock(b *hcl.Block) hcl.Diagnostics {
 func (l *loader) locals(b *hcl.Block) hcl.Diagnostics {
 	attrs, diags := b.Body.JustAttributes()
 	for _, a := range attributesInOrder(attrs) {
-		if d := validName(a.Name, a.NameRange, "local value"); d != nil {
+		if d := validName(a.Name, a.NameRange, "a local value"); d != nil {
 			diags = append(diags, d)
 			continue
 		}
@@ -246,7 +250,7 @@ func (l *loader) locals(b *hcl.Block) hcl.Diagnostics {
 
 func (l *loader) output(b *hcl.Block) hcl.Diagnostics {
 	o := &Output{Name: b.Labels[0], Range: b.DefRange}
-	if d := validName(o.Name, b.LabelRanges[0], "output"); d != nil {
+	if d := validName(o.Name, b.LabelRanges[0], "an output"); d != nil {
 		return hcl.Diagnostics{d}
 	}
 	if old, ok := l.module.Outputs[o.Name]; ok {
@@ -295,7 +299,7 @@ func (l *loader) provider(b *hcl.Block) hcl.Diagnostics {
 	if a, ok := content.Attributes["alias"]; ok {
 		var d hcl.Diagnostics
 		if p.Alias, d = literalString(a); !d.HasErrors() {
-			if bad := validName(p.Alias, a.Expr.Range(), "provider alias"); bad != nil {
+			if bad := validName(p.Alias, a.Expr.Range(), "an alias"); bad != nil {
 				d = append(d, bad)
 			}
 		}
@@ -371,7 +375,7 @@ func literal(a *hcl.Attribute, want cty.Type) (cty.Value, hcl.Diagnostics) {
 	}
 	v, err := convert.Convert(v, want)
 	if err != nil {
-		return cty.NullVal(want), append(diags, problemAt(a.Expr.Range(), "Invalid value for "+a.Name, "%s must be a %s: %s.", a.Name, want.FriendlyName(), err))
+		return cty.NullVal(want), append(diags, problemAt(a.Expr.Range(), "Invalid value for "+a.Name, "Here %s.", err))
 	}
 	return v, diags
 }
@@ -393,5 +397,5 @@ func validName(name string, rng hcl.Range, what string) *hcl.Diagnostic {
 	if hclsyntax.ValidIdentifier(name) {
 		return nil
 	}
-	return problemAt(rng, "Invalid name", "%q cannot be the name of a %s: a name begins with a letter or an underscore and goes on with letters, digits, underscores and dashes.", name, what)
+	return problemAt(rng, "Invalid name", "%q cannot be the name of %s: a name begins with a letter or an underscore and goes on with letters, digits, underscores and dashes.", name, what)
 }

@@ -15,7 +15,7 @@ var resourceSchema = &hcl.BodySchema{
 
 func (l *loader) resource(b *hcl.Block) hcl.Diagnostics {
 	r := &Resource{Addr: Addr{Module: l.module.Path, Type: b.Labels[0], Name: b.Labels[1]}, Range: b.DefRange, providerRange: b.DefRange}
-	if d := validName(r.Addr.Name, b.LabelRanges[1], "resource"); d != nil {
+	if d := validName(r.Addr.Name, b.LabelRanges[1], "a resource"); d != nil {
 		return hcl.Diagnostics{d}
 	}
 	r.Type = l.types[r.Addr.Type]

@@ -16,7 +16,7 @@ var reservedVariables = []string{"count", "depends_on", "for_each", "lifecycle",
 
 func (l *loader) variable(b *hcl.Block) hcl.Diagnostics {
 	v := &Variable{Name: b.Labels[0], Type: cty.DynamicPseudoType, Untyped: true, Nullable: true, Range: b.DefRange}
-	if d := validName(v.Name, b.LabelRanges[0], "variable"); d != nil {
+	if d := validName(v.Name, b.LabelRanges[0], "a variable"); d != nil {
 		return hcl.Diagnostics{d}
 	}
 	if slices.Contains(reservedVariables, v.Name) {
