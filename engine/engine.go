@@ -188,10 +188,23 @@ type Plan struct {
 	// a permission that was not given; it names the flag.
 	Unapproved string
 
+	// Recovered is what the calls came to that an earlier run left in doubt;
+	// the apply writes it down before its first change.
+	Recovered []Recovered
+	// Live are the objects that each cluster was lowered with.
+	Live map[schema.Addr][]*providers.Object
+
 	// What the apply needs besides.
 	Evaluator *Evaluator
 	Engines   *Engines
 	Lineage   string
+}
+
+// Recovered is what is known of an address after the call N of an earlier run.
+type Recovered struct {
+	N      uint64
+	Addr   schema.Addr
+	Record *state.Record // nil where nothing is left
 }
 
 // Summary counts the plan's changes as its last line prints them.

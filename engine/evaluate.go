@@ -58,13 +58,19 @@ func NewEvaluator(cfg *schema.Config, vars map[string]cty.Value, workspace strin
 	}
 }
 
-// Fresh returns an evaluator of the same configuration, with the same
-// expansions, that knows no resource yet.
-func (e *Evaluator) Fresh() *Evaluator {
+// Fresh returns an evaluator of the same configuration and expansions that
+// knows the same instances but those that are pending: what the apply starts
+// from.
+func (e *Evaluator) Fresh(pending func(schema.Addr) bool) *Evaluator {
 	f := NewEvaluator(e.cfg, e.vars, e.workspace)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	maps.Copy(f.expansions, e.expansions)
+	for addr, v := range e.instances {
+		if !pending(addr) {
+			f.instances[addr] = v
+		}
+	}
 	return f
 }
 
@@ -198,6 +204,24 @@ func (e *Evaluator) Body(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	}
 	v, more := r.Type.Decode(r.Body, ctx)
 	return v, append(diags, more...)
+}
+
+// Want is Body with what the table derives from files and from the
+// configuration itself.
+func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Diagnostics) {
+	v, diags := e.Body(r, key)
+	if diags.HasErrors() || r.Type.Derive == nil {
+		return v, diags
+	}
+	bare, marks := v.UnmarkDeepWithPaths()
+	derived, err := r.Type.Derive(e.cfg.Root.Dir, bare)
+	if err != nil {
+		return v, append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Invalid configuration",
+			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), err), Subject: r.Range.Ptr(),
+		})
+	}
+	return derived.MarkWithPaths(marks), diags
 }
 
 // Conditions evaluates pre- or postconditions of an instance. One that is

@@ -20,7 +20,9 @@ func (p *planner) cluster(w *wanted) {
 		return
 	}
 	bare, marks := w.value.UnmarkDeepWithPaths()
-	members, err := lowerer.Lower(w.addr, bare, p.liveMembers(w), p.info(w.provider))
+	live := p.liveMembers(w)
+	p.plan.Live[w.addr] = live
+	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
 	if err != nil {
 		p.errorf(w.block.Range.Ptr(), "Invalid configuration", "%s: %v", w.addr, err)
 		return

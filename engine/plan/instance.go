@@ -34,19 +34,10 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 		p.passBy(addr, r.Type)
 		return
 	}
-	v, diags := p.eval.Body(r, key)
+	v, diags := p.eval.Want(r, key)
 	p.add(diags)
 	if diags.HasErrors() {
 		return
-	}
-	if r.Type.Derive != nil {
-		bare, marks := v.UnmarkDeepWithPaths()
-		derived, err := r.Type.Derive(p.o.Config.Root.Dir, bare)
-		if err != nil {
-			p.errorf(r.Range.Ptr(), "Invalid configuration", "%s: %v", addr, err)
-			return
-		}
-		v = derived.MarkWithPaths(marks)
 	}
 	p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
 	w := &wanted{
@@ -161,7 +152,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
 	live := p.liveAttrs(obj, bare)
 	c.Before = live
-	c.Differences = p.ignore(w, schema.Differences(w.typ, bare, live, obj.Defaults))
+	c.Differences = engine.Differences(w.typ, w.block, bare, live, obj.Defaults)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
 		switch {
@@ -213,52 +204,6 @@ func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engin
 	default:
 		return engine.ReplaceFirst
 	}
-}
-
-// ignore drops the differences that lifecycle.ignore_changes names.
-func (p *planner) ignore(w *wanted, diffs []schema.Difference) []schema.Difference {
-	if w.block == nil {
-		return diffs
-	}
-	l := w.block.Lifecycle
-	return slices.DeleteFunc(diffs, func(d schema.Difference) bool {
-		if l.IgnoreAll {
-			return true
-		}
-		return slices.ContainsFunc(l.IgnoreChanges, func(t hcl.Traversal) bool { return ignores(t, d) })
-	})
-}
-
-func ignores(t hcl.Traversal, d schema.Difference) bool {
-	if len(t) == 0 {
-		return false
-	}
-	root, ok := t[0].(hcl.TraverseAttr)
-	name := root.Name
-	if !ok {
-		name = t.RootName()
-	}
-	if name != d.Attr {
-		return false
-	}
-	for i, step := range t[1:] {
-		if i+1 >= len(d.Path) {
-			return false // the difference is wider than what is ignored
-		}
-		switch s := step.(type) {
-		case hcl.TraverseAttr:
-			if at, ok := d.Path[i+1].(cty.GetAttrStep); !ok || at.Name != s.Name {
-				if ix, ok := d.Path[i+1].(cty.IndexStep); !ok || ix.Key.Type() != cty.String || ix.Key.AsString() != s.Name {
-					return false
-				}
-			}
-		case hcl.TraverseIndex:
-			if ix, ok := d.Path[i+1].(cty.IndexStep); !ok || !ix.Key.RawEquals(s.Key) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // unknownSources names the references that make attributes unknown.

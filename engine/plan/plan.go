@@ -102,6 +102,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	p.plan = &engine.Plan{
 		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
 		Evaluator: p.eval, Targeted: len(o.Targets) > 0,
+		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){
 		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.outputs, p.guard, p.steps,

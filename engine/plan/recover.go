@@ -89,6 +89,9 @@ func (p *planner) recover(context.Context) {
 		}
 	}
 	p.resolveDoubts(byID, byUID)
+	for _, d := range p.o.Loaded.Doubts {
+		p.plan.Recovered = append(p.plan.Recovered, engine.Recovered{N: d.N, Addr: d.Addr, Record: p.settled(d)})
+	}
 	for _, f := range all {
 		switch {
 		case f.taken:
@@ -171,6 +174,36 @@ func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*fou
 			}
 		}
 	}
+}
+
+// settled is what is to be recorded of an address after a call in doubt: the
+// objects that are there.
+func (p *planner) settled(d state.Began) *state.Record {
+	k := p.known[d.Addr]
+	if k == nil {
+		return nil
+	}
+	rec := k.record.Clone()
+	if rec == nil {
+		rec = &state.Record{Addr: d.Addr, Provider: d.Provider, Engine: d.Engine, Kind: d.Kind}
+	}
+	was := rec.Current
+	rec.Current, rec.Others = nil, nil
+	for _, f := range k.objects {
+		o := state.Object{ID: f.obj.ID, Name: f.obj.Name, UID: f.obj.Owner.UID, Status: state.Ready}
+		if f.obj.Broken != "" {
+			o.Status = state.Tainted
+		}
+		if was != nil && was.ID == o.ID {
+			rec.Current = &o
+		} else {
+			rec.Others = append(rec.Others, o)
+		}
+	}
+	if t := p.plan.Engines.Type(rec.Kind); rec.Current == nil && len(rec.Others) == 0 && (t == nil || !t.Virtual) {
+		return nil
+	}
+	return rec
 }
 
 func (p *planner) breakTaken(addr schema.Addr, id, why string) {

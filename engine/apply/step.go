@@ -1,0 +1,517 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
+)
+
+// work is what the steps of one change share.
+type work struct {
+	once    sync.Once
+	want    cty.Value // with marks
+	err     error
+	dropped bool
+	made    *providers.Object // by the change's create
+}
+
+func newUID() string {
+	b := make([]byte, 10)
+	_, _ = rand.Read(b) // never fails: see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// step runs one step and reports it.
+func (r *runner) step(ctx context.Context, s *engine.Step) error {
+	quiet := s.Verb == engine.DoRecord
+	w := r.work[s.Addr]
+	conditional := s.Change != nil && len(s.Change.OnlyIf) > 0 && !s.Extra
+	if conditional {
+		if err := r.prepare(ctx, s.Change); err != nil {
+			r.report(engine.Event{Kind: engine.Failed, Step: s, Err: err})
+			return err
+		}
+		if w.dropped {
+			r.report(engine.Event{Kind: engine.Dropped, Step: s})
+			return r.keep(ctx, s)
+		}
+	}
+	if !quiet {
+		r.report(engine.Event{Kind: engine.Started, Step: s})
+	}
+	obj, err := r.do(ctx, s)
+	switch {
+	case err != nil:
+		r.report(engine.Event{Kind: engine.Failed, Step: s, Err: err})
+	case !quiet:
+		r.report(engine.Event{Kind: engine.Done, Step: s, Object: obj})
+	}
+	return err
+}
+
+func (r *runner) do(ctx context.Context, s *engine.Step) (*providers.Object, error) {
+	switch s.Verb {
+	case engine.DoCreate, engine.DoUpdate:
+		if s.Change.Type.Virtual {
+			return r.verify(ctx, s)
+		}
+		if s.Verb == engine.DoCreate {
+			return r.create(ctx, s)
+		}
+		return r.update(ctx, s)
+	case engine.DoDelete:
+		return nil, r.delete(ctx, s)
+	case engine.DoRename:
+		return r.rename(ctx, s)
+	case engine.DoRecord:
+		return s.Target, r.keep(ctx, s)
+	case engine.DoForget:
+		r.edit(s.Addr, func(*state.Record) *state.Record { return nil })
+		return nil, r.j.Put(s.Addr, nil)
+	default:
+		return nil, fmt.Errorf("internal error: unknown verb %q", s.Verb)
+	}
+}
+
+// prepare evaluates, once, what is wanted of a change, now that all that it
+// refers to is known, and checks that it is what was planned.
+func (r *runner) prepare(ctx context.Context, c *engine.Change) error {
+	w := r.work[c.Addr]
+	w.once.Do(func() { w.err = r.evaluate(ctx, c, w) })
+	return w.err
+}
+
+func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error {
+	block := r.eval.Config().Root.Resources[c.Addr.Block()]
+	var err error
+	if c.Addr.Member.IsZero() {
+		w.want, err = r.wantOf(block, c.Addr.Key)
+	} else {
+		w.want, err = r.wantOfMember(ctx, block, c)
+	}
+	if err != nil {
+		return err
+	}
+	bare, _ := w.want.UnmarkDeep()
+	if err := r.asPlanned(c, bare); err != nil {
+		return err
+	}
+	if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Preconditions, cty.NilVal); diags.HasErrors() {
+		return diags
+	}
+	if len(c.OnlyIf) > 0 {
+		before, _ := c.Before.UnmarkDeep()
+		w.dropped = len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
+		if w.dropped {
+			r.eval.Set(c.Addr, schema.Settled(c.Type, w.want, before))
+		}
+	}
+	return nil
+}
+
+func (r *runner) wantOf(block *schema.Resource, key schema.Key) (cty.Value, error) {
+	v, diags := r.eval.Want(block, key)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return v, nil
+}
+
+// lowering is a cluster's members as they are wanted now.
+type lowering struct {
+	once    sync.Once
+	members map[schema.Addr]providers.Member
+	err     error
+}
+
+func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *engine.Change) (cty.Value, error) {
+	cluster := c.Addr.Cluster()
+	shared, _ := r.lowered.LoadOrStore(cluster, &lowering{})
+	l := shared.(*lowering)
+	l.once.Do(func() {
+		want, err := r.wantOf(block, cluster.Key)
+		if err != nil {
+			l.err = err
+			return
+		}
+		eng, err := r.p.Engines.Get(ctx, c.Provider)
+		if err != nil {
+			l.err = err
+			return
+		}
+		lowerer, ok := r.p.Engines.Provider(c.Provider).(providers.Lowerer)
+		if !ok {
+			l.err = fmt.Errorf("the provider %q has no clusters", c.Provider)
+			return
+		}
+		bare, _ := want.UnmarkDeep()
+		list, err := lowerer.Lower(cluster, bare, r.p.Live[cluster], eng.Info())
+		if err != nil {
+			l.err = err
+			return
+		}
+		l.members = make(map[schema.Addr]providers.Member, len(list))
+		for _, m := range list {
+			l.members[m.Addr] = m
+		}
+	})
+	if l.err != nil {
+		return cty.NilVal, l.err
+	}
+	m, ok := l.members[c.Addr]
+	if !ok {
+		return cty.NilVal, errors.New("it was planned, but the values that are known now do not ask for it; plan again")
+	}
+	return m.Want, nil
+}
+
+// asPlanned holds an evaluation to the plan: a known planned value never
+// changes, and nothing is unknown any more.
+func (r *runner) asPlanned(c *engine.Change, bare cty.Value) error {
+	if !bare.IsWhollyKnown() {
+		return errors.New("a value that it refers to is still not known; plan again")
+	}
+	before, _ := c.Before.UnmarkDeep()
+	planned, _ := c.After.UnmarkDeep()
+	now := schema.Planned(c.Type, bare, before, c.Action != engine.Update)
+	for i := range c.Type.Attrs {
+		a := &c.Type.Attrs[i]
+		p := planned.GetAttr(a.Name)
+		if !p.IsWhollyKnown() || bare.GetAttr(a.Name).IsNull() {
+			continue
+		}
+		if !p.RawEquals(now.GetAttr(a.Name)) {
+			return fmt.Errorf("%s is not what was planned any more; nothing was done to it, plan again", a.Name)
+		}
+	}
+	return nil
+}
+
+func (r *runner) request(s *engine.Step) *providers.Request {
+	return &providers.Request{
+		Addr: s.Addr, Prior: s.Target, Dir: r.eval.Config().Root.Dir,
+		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
+	}
+}
+
+func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object, error) {
+	c := s.Change
+	if err := r.prepare(ctx, c); err != nil {
+		return nil, err
+	}
+	eng, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	w := r.work[c.Addr]
+	req := r.request(s)
+	req.Prior = nil
+	req.Want, _ = w.want.UnmarkDeep()
+	req.Name = nameOf(req.Want)
+	req.Owner = providers.Owner{
+		Stack: r.p.Stack, Workspace: r.p.Workspace, Lineage: r.lineage,
+		UID: r.o.NewUID(), Address: c.Addr.String(), Deps: c.Deps,
+	}
+	if s.Candidate {
+		req.Name += "." + req.Owner.UID[:min(8, len(req.Owner.UID))]
+	}
+	n, err := r.j.Began(state.Began{
+		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
+		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev,
+	})
+	if err != nil {
+		return nil, err
+	}
+	obj, err := res.Create(ctx, req)
+	if err != nil && obj == nil {
+		return nil, r.lost(n, c.Addr, err)
+	}
+	status := state.Ready
+	if err != nil {
+		status = state.Tainted
+	}
+	w.made = obj
+	value := schema.Settled(c.Type, w.want, obj.Attrs)
+	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, status)
+		rec.Others = others(old, obj.ID)
+		rec.PrevTag = cmp.Or(prevTag(old, obj.Name), s.Prev)
+		return rec
+	})
+	if jerr := r.j.Outcome(n, c.Addr, rec); jerr != nil {
+		return obj, errors.Join(err, jerr)
+	}
+	if err != nil {
+		return obj, err
+	}
+	return obj, r.finish(c, obj, value)
+}
+
+// finish makes the object's value known to what refers to it.
+func (r *runner) finish(c *engine.Change, obj *providers.Object, value cty.Value) error {
+	r.eval.Set(c.Addr, value)
+	block := r.eval.Config().Root.Resources[c.Addr.Block()]
+	want, _ := r.work[c.Addr].want.UnmarkDeep()
+	if c.Addr.Member.IsZero() {
+		if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Postconditions, value); diags.HasErrors() {
+			return diags
+		}
+	}
+	for _, d := range engine.Differences(c.Type, block, want, obj.Attrs, obj.Defaults) {
+		return fmt.Errorf("the engine did not take %s as configured; see what it supports, or leave the attribute out", d.Attr)
+	}
+	return nil
+}
+
+// prevTag keeps what a tag was before us as long as the record is of that tag.
+func prevTag(old *state.Record, name string) *string {
+	if old == nil || old.Current == nil || old.Current.Name != name {
+		return nil
+	}
+	return old.PrevTag
+}
+
+func others(old *state.Record, current string) []state.Object {
+	if old == nil {
+		return nil
+	}
+	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool { return o.ID == current })
+}
+
+// lost deals with a call that failed and showed nothing: either it certainly
+// had no effect, or it stays in doubt and the next run looks.
+func (r *runner) lost(n uint64, addr schema.Addr, err error) error {
+	if providers.HadNoEffect(err) {
+		return errors.Join(err, r.j.Failed(n, addr))
+	}
+	return fmt.Errorf("%w (whether it took effect is not known; the next plan looks)", err)
+}
+
+func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object, error) {
+	c := s.Change
+	if err := r.prepare(ctx, c); err != nil {
+		return nil, err
+	}
+	eng, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.target(ctx, res, s); err != nil {
+		return nil, err
+	}
+	w := r.work[c.Addr]
+	req := r.request(s)
+	req.Want, _ = w.want.UnmarkDeep()
+	req.Name = s.Target.Name
+	for _, d := range c.Differences {
+		req.Changed = append(req.Changed, d.Attr)
+	}
+	slices.Sort(req.Changed)
+	req.Changed = slices.Compact(req.Changed)
+	n, err := r.j.Began(state.Began{
+		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
+		TargetID: s.Target.ID, Name: s.Target.Name, Prev: s.Prev,
+	})
+	if err != nil {
+		return nil, err
+	}
+	obj, err := res.Update(ctx, req)
+	if err != nil && obj == nil {
+		return nil, r.lost(n, c.Addr, err)
+	}
+	value := schema.Settled(c.Type, w.want, obj.Attrs)
+	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
+		rec.Others = others(old, s.Target.ID)
+		if rec.PrevTag == nil {
+			rec.PrevTag = s.Prev
+		}
+		return rec
+	})
+	if jerr := r.j.Outcome(n, c.Addr, rec); jerr != nil {
+		return obj, errors.Join(err, jerr)
+	}
+	if err != nil {
+		return obj, err
+	}
+	return obj, r.finish(c, obj, value)
+}
+
+// target reads what a step is about to touch once more: it must be what was
+// planned for.
+func (r *runner) target(ctx context.Context, res providers.Resource, s *engine.Step) (*providers.Object, error) {
+	obj, err := res.Read(ctx, s.Target.Ref())
+	if errors.Is(err, providers.ErrNotFound) {
+		if s.Verb == engine.DoDelete {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%s %q is gone since the plan was made; plan again", s.Target.Kind, s.Target.Name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("it could not be read before the change, so nothing was done: %w", err)
+	}
+	if was := s.Target.Owner.UID; was != "" && obj.Owner.UID != was {
+		return nil, fmt.Errorf("%s %q is not the one that was planned for: somebody made it anew; plan again", s.Target.Kind, s.Target.Name)
+	}
+	return obj, nil
+}
+
+func (r *runner) delete(ctx context.Context, s *engine.Step) error {
+	c := s.Change
+	eng, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if c.Type.HoldsData && !r.p.Approved[c.Addr] {
+		return fmt.Errorf("it holds data and its deletion was not approved by name (-allow-data-loss='%s')", c.Addr)
+	}
+	if s.Target == nil {
+		return errors.New("internal error: a delete without an object")
+	}
+	if _, err := r.target(ctx, res, s); err != nil {
+		if errors.Is(err, providers.ErrNotFound) {
+			rec := r.without(s)
+			return r.j.Put(c.Addr, rec)
+		}
+		return err
+	}
+	n, err := r.j.Began(state.Began{
+		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
+		UID: s.Target.Owner.UID, TargetID: s.Target.ID, Name: s.Target.Name,
+	})
+	if err != nil {
+		return err
+	}
+	if err := res.Delete(ctx, r.request(s)); err != nil {
+		return r.lost(n, c.Addr, err)
+	}
+	return r.j.Outcome(n, c.Addr, r.without(s))
+}
+
+// without takes the step's object out of the record.
+func (r *runner) without(s *engine.Step) *state.Record {
+	return r.edit(s.Addr, func(rec *state.Record) *state.Record {
+		if rec == nil {
+			return nil
+		}
+		if rec.Current != nil && rec.Current.ID == s.Target.ID {
+			rec.Current = nil
+		}
+		rec.Others = slices.DeleteFunc(rec.Others, func(o state.Object) bool { return o.ID == s.Target.ID })
+		if rec.Current == nil && len(rec.Others) == 0 {
+			return nil
+		}
+		return rec
+	})
+}
+
+func (r *runner) rename(ctx context.Context, s *engine.Step) (*providers.Object, error) {
+	c := s.Change
+	eng, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	renamer, ok := res.(providers.Renamer)
+	if !ok {
+		return nil, fmt.Errorf("internal error: a %s cannot be renamed", c.Type.Name)
+	}
+	w := r.work[c.Addr]
+	bare, _ := w.want.UnmarkDeep()
+	n, err := r.j.Began(state.Began{
+		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
+		TargetID: w.made.ID, Name: nameOf(bare),
+	})
+	if err != nil {
+		return nil, err
+	}
+	obj, err := renamer.Rename(ctx, w.made, nameOf(bare))
+	if err != nil {
+		return nil, r.lost(n, c.Addr, err)
+	}
+	value := schema.Settled(c.Type, w.want, obj.Attrs)
+	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
+		rec.Others = others(old, obj.ID)
+		return rec
+	})
+	return obj, r.j.Outcome(n, c.Addr, rec)
+}
+
+// verify runs the step of something without an object of its own.
+func (r *runner) verify(ctx context.Context, s *engine.Step) (*providers.Object, error) {
+	c := s.Change
+	if err := r.prepare(ctx, c); err != nil {
+		return nil, err
+	}
+	eng, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	w := r.work[c.Addr]
+	req := r.request(s)
+	req.Want, _ = w.want.UnmarkDeep()
+	req.Name = nameOf(req.Want)
+	verb := res.Create
+	if s.Verb == engine.DoUpdate {
+		verb = res.Update
+	}
+	obj, err := verb(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	value := schema.Settled(c.Type, w.want, obj.Attrs)
+	rec := r.edit(c.Addr, func(*state.Record) *state.Record {
+		return engine.RecordOf(c, nil, value, eng.Info().ID, state.Ready)
+	})
+	r.eval.Set(c.Addr, value)
+	return obj, r.j.Put(c.Addr, rec)
+}
+
+// keep records an address whose object stays as it is.
+func (r *runner) keep(ctx context.Context, s *engine.Step) error {
+	c := s.Change
+	eng, err := r.p.Engines.Get(ctx, c.Provider)
+	if err != nil {
+		return err
+	}
+	value := c.After
+	if v, ok := r.eval.Instance(c.Addr); ok {
+		value = v
+	}
+	obj := c.Object
+	if c.Type.Virtual {
+		obj = nil
+	}
+	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
+		if obj != nil {
+			rec.Others = others(old, obj.ID)
+		}
+		return rec
+	})
+	return r.j.Put(c.Addr, rec)
+}
+
+// nameOf is the engine's name in a wanted value.
+func nameOf(bare cty.Value) string {
+	if !bare.Type().HasAttribute("name") {
+		return ""
+	}
+	v := bare.GetAttr("name")
+	if v.IsNull() {
+		return ""
+	}
+	return v.AsString()
+}
