@@ -353,6 +353,9 @@ func (s *suite) sound(o *providers.Object) {
 			s.Errorf("its %s are unknown in part", what)
 		}
 	}
+	if t.Attr("id") != nil && !o.Attrs.GetAttr("id").RawEquals(cty.StringVal(o.ID)) {
+		s.Errorf("its ID is %s, its attribute id %#v", o.ID, o.Attrs.GetAttr("id"))
+	}
 	normal, err := t.Normalize(o.Attrs)
 	if err != nil {
 		s.Errorf("its attributes have no normal form: %v", err)
