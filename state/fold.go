@@ -69,7 +69,6 @@ func (j *Journal) restart(generation uint64) error {
 	}
 	j.facts.state.Generation = generation
 	j.facts.last, j.facts.dirty, j.fresh = 0, false, false
-	j.synced = j.lines
 	return nil
 }
 

@@ -114,6 +114,43 @@ func TestBackups(t *testing.T) {
 	}
 }
 
+// A fold that dies again and again must not fill the backups with one snapshot.
+func TestBackupsOutliveCrashes(t *testing.T) {
+	s := newStore(t, nil)
+	j, _, lock := journal(t, s)
+	a := addr(t, "docker_container.a")
+	for i := range backups + 1 {
+		ok(t, j.Put(a, container(a, fmt.Sprint(i))))
+		ok(t, j.Fold())
+	}
+	ok(t, j.Put(a, nil))
+	ok(t, j.Close())
+	lock.Release()
+	var first map[string]string
+	for range 3 {
+		dying := reopen(s)
+		dying.opts.Fault = func(p string) error {
+			if p == "before rename:state" {
+				return errPower
+			}
+			return nil
+		}
+		j, _, lock := journal(t, dying)
+		if err := j.Fold(); !errors.Is(err, errPower) {
+			t.Fatal(err)
+		}
+		lock.Release()
+		now := files(t, s.dir)
+		delete(now, lockName)
+		if first == nil {
+			first = now
+		}
+		if diff := cmp.Diff(first, now); diff != "" {
+			t.Fatalf("another crash changed the files:\n%s", diff)
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	s := newStore(t, nil)
 	j, _, _ := journal(t, s)
@@ -172,6 +209,7 @@ func TestMove(t *testing.T) {
 		ok(t, j.PutAll(map[schema.Addr]*Record{a: nil, b: container(b, "1")}))
 		mustFail(t, j.Put(a, container(a, "1")), "two records")
 		ok(t, j.PutAll(map[schema.Addr]*Record{b: nil, a: container(a, "1")}))
+		mustFail(t, j.Put(b, container(b, "1")), "two records")
 	}
 	// And two that swap.
 	ok(t, j.Put(b, container(b, "2")))
