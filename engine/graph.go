@@ -44,15 +44,10 @@ func NewGraph(cfg *schema.Config) (*Graph, hcl.Diagnostics) {
 		add(&node{name: "local." + name}, l.Expr.Variables())
 	}
 	for name, o := range m.Outputs {
-		add(&node{name: "output." + name}, append(o.Expr.Variables(), o.DependsOn...))
+		add(&node{name: "output." + name}, o.Traversals())
 	}
 	for key, p := range m.Providers {
-		attrs, _ := p.Body.JustAttributes()
-		var ts []hcl.Traversal
-		for _, name := range slices.Sorted(maps.Keys(attrs)) {
-			ts = append(ts, attrs[name].Expr.Variables()...)
-		}
-		add(&node{name: "provider." + key}, ts)
+		add(&node{name: "provider." + key}, p.Traversals())
 	}
 	for addr, r := range m.Resources {
 		add(&node{name: addr.String(), resource: r}, r.Traversals())
