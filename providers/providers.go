@@ -138,6 +138,10 @@ type Request struct {
 	// Want is the wanted value in normal form, wholly known, without marks;
 	// null for a Delete. Computed attributes may be null.
 	Want cty.Value
+	// Cluster is, for a member, the value of its cluster: as it is wanted or,
+	// where the cluster goes too, as far as it was recorded. NilVal for other
+	// objects, and where nothing is known of it.
+	Cluster cty.Value
 	// Prior is the object as it was planned for; nil for a Create.
 	Prior *Object
 	// Changed are the attributes that an Update is for, sorted.
