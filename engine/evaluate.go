@@ -289,6 +289,16 @@ func (e *Evaluator) Expr(expr hcl.Expression, ty cty.Type) (cty.Value, hcl.Diagn
 	return out, diags
 }
 
+// Traversal evaluates one reference.
+func (e *Evaluator) Traversal(t hcl.Traversal) (cty.Value, hcl.Diagnostics) {
+	ctx, diags := e.context([]hcl.Traversal{t})
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	v, more := t.TraverseAbs(ctx)
+	return v, append(diags, more...)
+}
+
 // Output evaluates an output. Its value is marked if the output is sensitive;
 // a sensitive value in an output that does not say so is an error.
 func (e *Evaluator) Output(o *schema.Output) (cty.Value, hcl.Diagnostics) {

@@ -182,7 +182,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 		if unknownReplaces {
 			c.Action = p.replacement(c, w, bare)
 		}
-		c.OnlyIf = p.unknownSources(w, c.Differences)
+		c.OnlyIf = p.unknownSources(w.block)
 	}
 	if current.recorded {
 		p.recordedDrift(c, w, live)
@@ -204,23 +204,6 @@ func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engin
 	default:
 		return engine.ReplaceFirst
 	}
-}
-
-// unknownSources names the references that make attributes unknown.
-func (p *planner) unknownSources(w *wanted, diffs []schema.Difference) []string {
-	set := map[string]bool{}
-	for _, d := range diffs {
-		if d.Unknown {
-			set[d.Attr] = true
-		}
-	}
-	var names []string
-	for _, a := range w.typ.Attrs {
-		if set[a.Name] {
-			names = append(names, a.Name)
-		}
-	}
-	return names
 }
 
 // claim returns what is known of a wanted address, taking up objects of ours
