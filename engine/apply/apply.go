@@ -53,11 +53,12 @@ func Run(ctx context.Context, p *engine.Plan, j *state.Journal, o Options) error
 	r := &runner{
 		p: p, j: j, o: o,
 		eval:    p.Evaluator.Fresh(pending(p)),
+		changes: map[schema.Addr]*engine.Change{},
 		work:    map[schema.Addr]*work{},
 		records: map[schema.Addr]*state.Record{},
 	}
 	for _, c := range p.Changes {
-		r.work[c.Addr] = &work{}
+		r.changes[c.Addr], r.work[c.Addr] = c, &work{}
 	}
 	if err := r.writeFacts(); err != nil {
 		return multierror.Append(nil, err)
@@ -92,6 +93,7 @@ type runner struct {
 	o       Options
 	eval    *engine.Evaluator
 	lineage string
+	changes map[schema.Addr]*engine.Change
 	work    map[schema.Addr]*work
 
 	recordsMu sync.Mutex

@@ -113,12 +113,37 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 	}
 	if len(c.OnlyIf) > 0 {
 		before, _ := c.Before.UnmarkDeep()
-		w.dropped = len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
+		leads, err := r.leadsStay(ctx, c)
+		if err != nil {
+			return err
+		}
+		w.dropped = leads && len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
 		if w.dropped {
 			r.eval.Set(c.Addr, schema.Settled(c.Type, w.want, before))
 		}
 	}
 	return nil
+}
+
+// leadsStay reports whether the members that c follows are kept as they are: a
+// worker goes with its head although nothing of its own differs.
+func (r *runner) leadsStay(ctx context.Context, c *engine.Change) (bool, error) {
+	for _, d := range c.Deps {
+		lead := r.changes[d]
+		if d.Member.IsZero() || lead == nil || lead.Action == engine.NoOp {
+			continue
+		}
+		if len(lead.OnlyIf) == 0 {
+			return false, nil
+		}
+		if err := r.prepare(ctx, lead); err != nil {
+			return false, err
+		}
+		if !r.work[d].dropped {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (r *runner) wantOf(block *schema.Resource, key schema.Key) (cty.Value, error) {
