@@ -130,7 +130,7 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 func (r *runner) leadsStay(ctx context.Context, c *engine.Change) (bool, error) {
 	for _, d := range c.Deps {
 		lead := r.changes[d]
-		if d.Member.IsZero() || lead == nil || lead.Action == engine.NoOp {
+		if d.Member.IsZero() || lead == nil || (lead.Action != engine.Create && !lead.Action.Replaces()) {
 			continue
 		}
 		if len(lead.OnlyIf) == 0 {
