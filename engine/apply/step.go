@@ -226,9 +226,27 @@ func (r *runner) asPlanned(c *engine.Change, bare cty.Value) error {
 
 func (r *runner) request(s *engine.Step) *providers.Request {
 	return &providers.Request{
-		Addr: s.Addr, Prior: s.Target, Dir: r.eval.Config().Root.Dir,
+		Addr: s.Addr, Prior: s.Target, Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr),
 		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
+}
+
+// clusterOf is the value of a member's cluster: as planned, or, where the
+// cluster goes too, as it was.
+func (r *runner) clusterOf(addr schema.Addr) cty.Value {
+	c := r.changes[addr.Cluster()]
+	if addr.Member.IsZero() || c == nil {
+		return cty.NilVal
+	}
+	v := c.After
+	if v.IsNull() {
+		v = c.Before
+	}
+	if v.IsNull() {
+		return cty.NilVal
+	}
+	bare, _ := v.UnmarkDeep()
+	return bare
 }
 
 func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object, error) {
