@@ -1,0 +1,34 @@
+package schema
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
+)
+
+func TestWriteMarkdown(t *testing.T) {
+	table := &Type{Name: "docker_thing", Doc: "A thing.", Addition: true, Attrs: []Attr{
+		{Name: "name", Type: cty.String, Required: true, Change: Replace, Doc: "What it is\ncalled."},
+		{Name: "memory", Type: cty.Number, Unit: "MiB", Change: Update, Default: cty.NumberIntVal(4)},
+		{Name: "port", Change: Replace, Block: &Block{Nesting: Set, Attrs: []Attr{
+			{Name: "internal", Type: cty.Number, Required: true, Change: Replace},
+		}}},
+		{Name: "id", Type: cty.List(cty.String), Computed: true, Doc: "The IDs."},
+	}}
+	var b strings.Builder
+	if err := WriteMarkdown(&b, []*Type{table}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "## docker_thing\n\nA thing.\n\nAn addition: Terraform's Docker provider does not have it.\n\n" +
+		"### Arguments\n\n" +
+		"- `name` (string, required, a change replaces): What it is called.\n" +
+		"- `memory` (number in MiB, default `4`)\n" +
+		"- `port` (blocks, a change replaces)\n" +
+		"  - `internal` (number, required)\n" +
+		"\n### Computed\n\n- `id` (list of string): The IDs.\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
