@@ -1,0 +1,44 @@
+# Each target does its own set-up: on a fresh Debian 12 machine with Go, make
+# and root nothing has to be prepared. `make` alone lists what there is.
+
+GO            ?= go
+GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
+
+# The version is what `gapool version` prints.
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
+		awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+.PHONY: build
+build: ## build bin/gapool
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gapool ./cmd/gapool
+
+.PHONY: demo
+demo: ## a Ray cluster and a genetic algorithm on it, from nothing
+	@scripts/demo
+
+.PHONY: test
+test: ## every test: vet, units, real Docker, real Ray
+	@scripts/test
+
+.PHONY: bench
+bench: ## time against the Docker API called directly, and plans of 10,000 objects
+	@scripts/bench
+
+.PHONY: lint
+lint: ## golangci-lint, which is compiled the first time (minutes)
+	$(GOLANGCI_LINT) run
+
+.PHONY: fmt
+fmt: ## gofmt all Go files, gapool fmt the examples
+	gofmt -w $$(git ls-files '*.go')
+	$(GO) run ./cmd/gapool fmt -recursive examples
+
+.PHONY: clean
+clean: ## remove what make built; containers and state stay
+	rm -rf bin

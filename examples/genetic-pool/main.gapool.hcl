@@ -1,0 +1,56 @@
+# A pool of Ray workers that evaluate the individuals of a genetic algorithm.
+# `make demo`, at the top of the project, brings it up and runs evolve.py on it.
+
+gapool {
+  stack = "genetic-pool"
+}
+
+resource "docker_image" "pool" {
+  name = "genetic-pool:${var.image_tag}"
+
+  build {
+    context = "./image"
+    build_args = {
+      BASE = var.base_image
+    }
+  }
+}
+
+resource "docker_network" "pool" {
+  name = "genetic-pool"
+}
+
+# What evolve.py finds is kept here. gapool deletes a volume only when it is
+# told its name.
+resource "docker_volume" "results" {
+  name = "genetic-pool-results"
+}
+
+resource "ray_cluster" "pool" {
+  name    = "genetic"
+  image   = docker_image.pool.image_id
+  network = docker_network.pool.name
+
+  # With num_cpus = 0, as it is by default, the head evaluates nothing.
+  head {
+    memory         = "1536m"
+    dashboard_port = var.dashboard_port
+
+    volumes {
+      volume_name    = docker_volume.results.name
+      container_path = "/results"
+    }
+  }
+
+  worker_group "small" {
+    replicas = var.workers
+    num_cpus = 1
+    memory   = "1g"
+  }
+
+  worker_group "large" {
+    replicas = 1
+    num_cpus = 2
+    memory   = "1536m"
+  }
+}
