@@ -4,9 +4,6 @@
 GO            ?= go
 GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
 
-# The version is what `gapool version` prints.
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -16,7 +13,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/gapool
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gapool ./cmd/gapool
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/gapool ./cmd/gapool
 
 .PHONY: demo
 demo: ## a Ray cluster and a genetic algorithm on it, from nothing

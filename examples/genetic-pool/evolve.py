@@ -15,6 +15,8 @@ evaluation did not come back, or if a worker was given none.
 """
 
 import argparse
+import json
+import pathlib
 import random
 import sys
 import time
@@ -185,6 +187,7 @@ def arguments():
     parser.add_argument(
         "--min-nodes", type=int, default=1, help="fail if fewer nodes evaluated; default: %(default)s"
     )
+    parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="write the best gains here, as JSON")
     arguments = parser.parse_args()
     if min(arguments.generations, arguments.population) < 1:
         parser.error("--generations and --population are at least 1")
@@ -212,6 +215,10 @@ def main():
         f"the best keeps the pole up for {best.fitness.values[0]:.2f} of {SECONDS:g} s,"
         f" found in {time.monotonic() - began:.1f} s; gains {' '.join(f'{gain:.2f}' for gain in best)}"
     )
+    if options.save:
+        found = {"fitness": best.fitness.values[0], "gains": list(best), "evaluations": pool.asked}
+        options.save.write_text(json.dumps(found) + "\n")
+        print(f"saved in {options.save}")
     wrong = report(pool, options.generations, options.min_nodes)
     for line in wrong:
         print(f"evolve: {line}", file=sys.stderr)
