@@ -91,13 +91,27 @@ func (t planText) nothing() {
 		why = "What runs is what the configuration says."
 	}
 	t.line("%s %s", t.s.Bold(t.s.Green("No changes.")), why)
-	var adopted []*engine.Change
+	var adopted, moved []*engine.Change
 	for _, c := range t.p.Changes {
-		if c.Adopted {
+		switch {
+		case c.Adopted:
 			adopted = append(adopted, c)
+		case !c.Prev.IsZero():
+			moved = append(moved, c)
+		}
+	}
+	if len(moved) > 0 {
+		t.line("")
+		t.line("Only addresses change; an apply writes them into the state:")
+		for _, c := range moved {
+			t.moved(c)
 		}
 	}
 	t.adopted(adopted)
+}
+
+func (t planText) moved(c *engine.Change) {
+	t.line("  # %s has moved to %s", c.Prev, t.s.Bold(c.Addr.String()))
 }
 
 // adoptedShown is how many objects are named that are adopted as they are.
@@ -132,7 +146,7 @@ func (t planText) actions() {
 		switch {
 		case c.Orphan:
 			orphans = append(orphans, c)
-		case c.Action != engine.NoOp || len(extra[c.Addr]) > 0:
+		case c.Action != engine.NoOp || len(extra[c.Addr]) > 0 || !c.Prev.IsZero():
 			main = append(main, c)
 		case c.Adopted:
 			adopted = append(adopted, c)
@@ -227,6 +241,9 @@ func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
 		words = strings.Replace(words, "destroyed", t.s.Loud("destroyed"), 1)
 	case c.Action.Replaces():
 		words = strings.Replace(words, "replaced", t.s.Loud("replaced"), 1)
+	}
+	if !c.Prev.IsZero() {
+		t.moved(c)
 	}
 	t.line("  # %s %s", t.s.Bold(c.Addr.String()), words)
 	if c.Reason != "" {
@@ -357,6 +374,9 @@ func (t planText) losses() {
 			text += ", as allowed by -allow-data-loss"
 		}
 		t.line("  %s", t.s.Loud(text))
+	}
+	if t.p.Unapproved != "" {
+		t.line("The prompt of an apply asks for the name; without a prompt, %s.", t.p.Unapproved)
 	}
 	t.line("")
 }

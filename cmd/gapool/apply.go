@@ -1,0 +1,306 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	"github.com/spf13/cobra"
+
+	"github.com/gapool/gapool/cmd/gapool/view"
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/apply"
+	"github.com/gapool/gapool/state"
+)
+
+func (c *cli) applyCmd() *cobra.Command {
+	return c.changingCmd("apply", "Bring what runs to what the configuration says", false)
+}
+
+func (c *cli) destroyCmd() *cobra.Command {
+	return c.changingCmd("destroy", "Remove all that the stack has", true)
+}
+
+func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
+	var f planFlags
+	var autoApprove bool
+	cmd := &cobra.Command{
+		Use:   verb,
+		Short: short,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("gapool %s takes no %q: it plans and applies in one go", verb, args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop, release := c.interrupts(cmd.Context())
+			defer release()
+			s, err := c.open(f.stateDir)
+			if err != nil {
+				return err
+			}
+			return s.apply(ctx, stop, &f, verb, autoApprove)
+		},
+	}
+	f.register(cmd.Flags(), destroys)
+	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
+	return cmd
+}
+
+// interrupts returns a context that ends at the second Ctrl-C or SIGTERM and a
+// channel that is closed at the first. Before an apply has begun, one is enough:
+// see calm.
+func (c *cli) interrupts(parent context.Context) (ctx context.Context, stop <-chan struct{}, release func()) {
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	first := make(chan struct{})
+	go func() {
+		select {
+		case <-signals:
+			close(first)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-signals:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, first, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
+
+// errInterrupted says that nothing was begun.
+var errInterrupted = errors.New("interrupted; nothing was changed")
+
+// calm returns a context for what changes nothing: it ends at the first
+// interrupt.
+func calm(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel(errInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool) error {
+	quiet, end := calm(ctx, stop)
+	defer end()
+	p, lock, loaded, err := f.make(quiet, s, verb)
+	if err != nil {
+		if errors.Is(context.Cause(quiet), errInterrupted) {
+			return errInterrupted
+		}
+		return err
+	}
+	defer lock.Release()
+	defer p.Engines.Close()
+	style := s.style(s.stdout)
+	if err := view.Plan(s.stdout, p, style); err != nil {
+		return err
+	}
+	if wouldChange(p) {
+		if err := s.approve(quiet, p, f, verb, autoApprove); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.stdout)
+	}
+	end()
+
+	if loaded.State.Lineage == "" {
+		loaded.State.Lineage = p.Lineage
+	}
+	journal, err := s.store.Journal(loaded, lock)
+	if err != nil {
+		return err
+	}
+	progress, finish := s.progress()
+	err = apply.Run(ctx, p, journal, apply.Options{
+		Parallelism: f.parallelism, Stop: s.announce(ctx, stop),
+		Report: func(e engine.Event) {
+			s.logEvent(e)
+			progress.Event(e)
+		},
+	})
+	finish()
+	if e := progress.Complete(s.stdout, p); e != nil {
+		err = multierror.Append(err, e)
+	}
+	outputs := journal.State().Outputs
+	if e := journal.Close(); e != nil {
+		err = multierror.Append(err, e)
+	}
+	if err != nil {
+		return err
+	}
+	return s.showOutputs(outputs)
+}
+
+// announce passes the first interrupt on and says what it leads to.
+func (s *session) announce(ctx context.Context, stop <-chan struct{}) <-chan struct{} {
+	told := make(chan struct{})
+	go func() {
+		select {
+		case <-stop:
+			fmt.Fprintln(s.stderr, "Interrupted: finishing what is in flight, beginning nothing new. A second interrupt stops at once; nothing is lost by it.")
+			close(told)
+		case <-ctx.Done():
+		}
+	}()
+	return told
+}
+
+// progress returns the view of an apply and what ends it.
+func (s *session) progress() (*view.Apply, func()) {
+	style := s.style(s.stdout)
+	if f, ok := s.stdout.(*os.File); ok && isTerminal(f) && s.getenv("TERM") != "dumb" {
+		a := view.NewLiveApply(f, style, time.Now)
+		return a, a.Close
+	}
+	a := view.NewApply(s.stdout, style, time.Now)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	ticker := time.NewTicker(time.Second)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-ticker.C:
+				a.Tick()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return a, func() {
+		ticker.Stop()
+		close(done)
+		<-ended
+		a.Close()
+	}
+}
+
+func (s *session) logEvent(e engine.Event) {
+	switch e.Kind {
+	case engine.Started:
+		s.log.Info("step begins", "address", e.Step.Addr, "verb", e.Step.Verb)
+	case engine.Progressed:
+		s.log.Debug("step goes on", "address", e.Step.Addr, "verb", e.Step.Verb, "stage", e.Progress.Stage)
+	case engine.Done:
+		s.log.Info("step done", "address", e.Step.Addr, "verb", e.Step.Verb)
+	case engine.Dropped:
+		s.log.Info("step not needed", "address", e.Step.Addr, "verb", e.Step.Verb)
+	case engine.Failed, engine.Skipped:
+		s.log.Warn("step not done", "address", e.Step.Addr, "verb", e.Step.Verb)
+	}
+}
+
+// approve asks, once: for "yes" or, where data would be lost, for the names of
+// what holds it. Without a prompt the permissions must have been given before.
+func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, verb string, auto bool) error {
+	if auto {
+		if p.Unapproved != "" {
+			return errors.New(p.Unapproved)
+		}
+		return nil
+	}
+	if !f.input || !isTerminal(s.stdin) {
+		why := "the standard input is no terminal"
+		if !f.input {
+			why = "-input=false"
+		}
+		hint := "-auto-approve"
+		if p.Unapproved != "" {
+			hint += "; " + p.Unapproved
+		}
+		return fmt.Errorf("this plan needs an approval and cannot ask for it (%s); to approve it beforehand, add %s", why, hint)
+	}
+	var names []string
+	for _, a := range p.DataLoss {
+		if !p.Approved[a] {
+			names = append(names, view.ObjectName(p, a))
+		}
+	}
+	if len(names) == 0 && p.Unapproved != "" {
+		return errors.New(p.Unapproved)
+	}
+	style := s.style(s.stdout)
+	question, words := "Do you want to perform these actions?", []string{
+		"gapool will do what is written above.", "Only 'yes' will be accepted to approve.",
+	}
+	if verb == "destroy" {
+		question = fmt.Sprintf("Do you really want to destroy all of stack %q, workspace %q?", p.Stack, p.Workspace)
+		words[0] = "gapool will remove what is written above. There is no undo."
+	}
+	if len(names) > 0 {
+		words[1] = "Data will be lost. To approve, enter " + strings.Join(names, " ")
+	}
+	fmt.Fprintf(s.stdout, "\n%s\n  %s\n\n  %s ", style.Bold(question), strings.Join(words, "\n  "), style.Bold("Enter a value:"))
+	answer, err := s.read(ctx)
+	if err != nil {
+		fmt.Fprintln(s.stdout)
+		return err
+	}
+	given := strings.FieldsFunc(answer, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+	wanted := []string{"yes"}
+	if len(names) > 0 {
+		wanted = names
+	}
+	slices.Sort(given)
+	wanted = slices.Sorted(slices.Values(wanted))
+	if !slices.Equal(given, wanted) {
+		return fmt.Errorf("%s cancelled: the answer was not %q; nothing was changed", verb, strings.Join(wanted, " "))
+	}
+	for _, a := range p.DataLoss {
+		p.Approved[a] = true
+	}
+	p.Unapproved = ""
+	return nil
+}
+
+// read returns a line of the standard input.
+func (s *session) read(ctx context.Context) (string, error) {
+	type result struct {
+		line string
+		err  error
+	}
+	got := make(chan result, 1)
+	go func() {
+		line, err := bufio.NewReader(s.stdin).ReadString('\n')
+		got <- result{line, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", errInterrupted
+	case r := <-got:
+		if r.err != nil {
+			return "", fmt.Errorf("no answer came: %w; nothing was changed", r.err)
+		}
+		return strings.TrimSpace(r.line), nil
+	}
+}
+
+func (s *session) showOutputs(outputs map[string]state.Output) error {
+	if len(outputs) == 0 {
+		return nil
+	}
+	fmt.Fprintf(s.stdout, "\n%s\n\n", s.style(s.stdout).Bold("Outputs:"))
+	return view.Outputs(s.stdout, readOutputs(outputs))
+}

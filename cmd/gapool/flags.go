@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gapool/gapool/schema"
+)
+
+// twoDashes writes flags with one dash, as people type them, with two. What
+// follows "--" is left alone, and so are "-" and letters such as "-h".
+func twoDashes(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		if a == "--" {
+			copy(out[i:], args[i:])
+			break
+		}
+		if len(a) > 2 && a[0] == '-' && a[1] != '-' && !strings.ContainsAny(a[1:2], "0123456789.") {
+			a = "-" + a
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// flagError names the flags that a verb has where one is asked for that it does
+// not have.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "-"+f.Name)
+		}
+	})
+	return fmt.Errorf("%s has no flag -%s; it has %s", cmd.CommandPath(), unknown.GetSpecifiedName(), strings.Join(names, ", "))
+}
+
+// varFlags are -var and -var-file in the order in which they are given, since
+// later ones win.
+type varFlags []schema.VarFlag
+
+func (v *varFlags) register(flags *pflag.FlagSet) {
+	flags.Var(&varFlag{v}, "var", "value of a variable, NAME=VALUE (can be repeated)")
+	flags.Var(&varFileFlag{v}, "var-file", "file with values of variables (can be repeated)")
+}
+
+type varFlag struct{ list *varFlags }
+
+func (f *varFlag) String() string { return "" }
+func (f *varFlag) Type() string   { return "NAME=VALUE" }
+
+func (f *varFlag) Set(s string) error {
+	name, value, ok := strings.Cut(s, "=")
+	if !ok || name == "" {
+		return errors.New("write -var NAME=VALUE")
+	}
+	*f.list = append(*f.list, schema.VarFlag{Name: name, Value: value})
+	return nil
+}
+
+type varFileFlag struct{ list *varFlags }
+
+func (f *varFileFlag) String() string { return "" }
+func (f *varFileFlag) Type() string   { return "FILE" }
+
+func (f *varFileFlag) Set(s string) error {
+	*f.list = append(*f.list, schema.VarFlag{File: s})
+	return nil
+}
+
+// addrFlags are addresses, one for each time the flag is given.
+type addrFlags []schema.Addr
+
+func (f *addrFlags) String() string { return "" }
+func (f *addrFlags) Type() string   { return "ADDRESS" }
+
+func (f *addrFlags) Set(s string) error {
+	a, err := schema.ParseAddr(s)
+	if err != nil {
+		return err
+	}
+	*f = append(*f, a)
+	return nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/spf13/cobra"
+)
+
+// Version is gapool's, which required_version is compared with.
+const Version = "0.1.0"
+
+func (c *cli) versionCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print gapool's version",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintf(c.stdout, "gapool v%s\non %s_%s\n", Version, runtime.GOOS, runtime.GOARCH)
+			return nil
+		},
+	}
+}
+
+func (c *cli) initCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "init",
+		Short: "Do nothing: there is nothing to install",
+		Args:  cobra.ArbitraryArgs,
+		// People type it with Terraform's flags.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintln(c.stdout, "gapool needs no initialisation: it has no plugins to install. Go on with gapool plan.")
+			return nil
+		},
+	}
+}
