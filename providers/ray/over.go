@@ -16,9 +16,14 @@ const containerType = "docker_container"
 
 // Over adds the type ray_cluster to a provider of containers. The provider must
 // have the type docker_container, and its Engine the methods of [Container].
-func Over(inner providers.Provider) providers.Provider { return over(inner, nil) }
+//
+// It is a [providers.Lowerer].
+func Over(inner providers.Provider) providers.Provider { return over(inner, dialGCS) }
 
-func over(inner providers.Provider, dial dialer) *provider {
+// OverWith is Over with another way to ask a cluster: a fake's.
+func OverWith(inner providers.Provider, dial Dialer) providers.Provider { return over(inner, dial) }
+
+func over(inner providers.Provider, dial Dialer) *provider {
 	p := &provider{Provider: inner, dial: dial}
 	for _, t := range inner.Types() {
 		if t.Name == containerType {
@@ -42,7 +47,7 @@ type provider struct {
 	types     []*schema.Type
 	container *schema.Type // of the members
 	cluster   *schema.Type
-	dial      dialer
+	dial      Dialer
 }
 
 // Types are those of the provider underneath, and ray_cluster.
@@ -87,5 +92,5 @@ func (p *provider) Connect(ctx context.Context, cfg cty.Value) (providers.Engine
 	if err != nil {
 		return nil, err
 	}
-	return newEngine(p, inner)
+	return newEngine(ctx, p, inner)
 }
