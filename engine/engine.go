@@ -11,6 +11,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
@@ -96,6 +98,13 @@ type Change struct {
 	Protect bool
 }
 
+// Renamed reports whether an update is to give the object another name, which
+// is a step of its own.
+func (c *Change) Renamed() bool {
+	return c.Action == Update && c.Type.Renames &&
+		slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == "name" })
+}
+
 // Verb is what one step does.
 type Verb string
 
@@ -103,7 +112,7 @@ const (
 	DoCreate Verb = "create"
 	DoUpdate Verb = "update"
 	DoDelete Verb = "delete"
-	// DoRename gives a candidate its final name.
+	// DoRename gives an object its name: a candidate its final one.
 	DoRename Verb = "rename"
 	// DoRecord writes what was found into the state; it asks no engine.
 	DoRecord Verb = "record"

@@ -25,13 +25,16 @@ import (
 // lab is a configuration, a state and a world: what a person has who types
 // gapool's verbs.
 type lab struct {
-	t       testing.TB
-	dir     string
-	world   *mem.World
-	mode    engine.Mode
-	options func(*plan.Options)
-	fault   func(string) error // of the state's store
-	uids    *counter
+	t           testing.TB
+	dir         string
+	world       *mem.World
+	mode        engine.Mode
+	options     func(*plan.Options)
+	fault       func(string) error // of the state's store
+	uids        *counter
+	parallelism int
+	stop        <-chan struct{}
+	report      func(engine.Event)
 }
 
 type counter struct {
@@ -43,13 +46,13 @@ func (c *counter) next() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
-	return fmt.Sprintf("uid%08d", c.n)
+	return fmt.Sprintf("%08d-uid", c.n)
 }
 
 func newLab(t testing.TB, options ...mem.Option) *lab {
 	options = append([]mem.Option{mem.Uses(uses)}, options...)
 	return &lab{
-		t: t, dir: t.TempDir(), uids: &counter{}, mode: engine.Normal,
+		t: t, dir: t.TempDir(), uids: &counter{}, mode: engine.Normal, parallelism: 1,
 		world: mem.New("docker", &schema.Type{Name: "docker"}, tables(), options...),
 	}
 }
@@ -63,7 +66,10 @@ func (l *lab) write(config string) {
 
 // run is one process: it locks, loads, plans and, if it is to, applies.
 func (l *lab) run(applies bool) (*engine.Plan, error) {
-	ctx := context.Background()
+	return l.runWith(context.Background(), applies)
+}
+
+func (l *lab) runWith(ctx context.Context, applies bool) (*engine.Plan, error) {
 	cfg, diags := schema.Load(l.dir, l.world.Types(), map[string]*schema.Type{"docker": l.world.Config()})
 	if !diags.HasErrors() {
 		diags = append(diags, cfg.Root.CheckRefs()...)
@@ -75,7 +81,7 @@ func (l *lab) run(applies bool) (*engine.Plan, error) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	store := state.Open(filepath.Join(l.dir, ".gapool", "default"), filepath.Join(l.dir, "guard"), "lab", "default", state.Options{Fault: l.fault})
+	store := l.store()
 	lock, err := store.Lock(ctx, "apply", 0)
 	if err != nil {
 		return nil, err
@@ -107,12 +113,20 @@ func (l *lab) run(applies bool) (*engine.Plan, error) {
 		return p, err
 	}
 	defer func() { _ = j.Close() }()
-	err = apply.Run(ctx, p, j, apply.Options{NewUID: l.uids.next})
+	err = apply.Run(ctx, p, j, apply.Options{
+		NewUID: l.uids.next, Parallelism: l.parallelism, Stop: l.stop, Report: l.report,
+	})
 	if cerr := j.State().Check(); cerr != nil {
 		l.t.Errorf("the state is not sound: %v", cerr)
 	}
 	return p, err
 }
+
+func (l *lab) store() *state.Store {
+	return state.Open(l.stateDir(), filepath.Join(l.dir, "guard"), "lab", "default", state.Options{Fault: l.fault})
+}
+
+func (l *lab) stateDir() string { return filepath.Join(l.dir, ".gapool", "default") }
 
 func (l *lab) plan() *engine.Plan {
 	l.t.Helper()

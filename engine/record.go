@@ -21,6 +21,10 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 		Attrs: storedAttrs(c.Type, v), Deps: slices.Clone(c.Deps), Protected: c.Protect,
 	}
 	if obj != nil {
+		if c.Type.Renames {
+			// Until a step renames it, it has another name than is wanted.
+			rec.Attrs = storedAttrs(c.Type, withName(v, obj.Name))
+		}
 		rec.Current = &state.Object{ID: obj.ID, Name: obj.Name, UID: obj.Owner.UID, Status: status}
 	}
 	if c.Record != nil {
@@ -29,6 +33,13 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 		rec.PrevTag = &c.Object.ID // it was there before us
 	}
 	return rec
+}
+
+func withName(v cty.Value, name string) cty.Value {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || v.GetAttr("name").IsMarked() {
+		return v
+	}
+	return schema.With(v, map[string]cty.Value{"name": cty.StringVal(name)})
 }
 
 // storedAttrs are the attributes that may be written down: known, and neither

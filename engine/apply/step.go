@@ -299,11 +299,13 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	if err != nil {
 		return obj, err
 	}
-	return obj, r.finish(c, obj, value)
+	return obj, r.finish(s, obj, value)
 }
 
-// finish makes the object's value known to what refers to it.
-func (r *runner) finish(c *engine.Change, obj *providers.Object, value cty.Value) error {
+// finish makes the object's value known to what refers to it, and holds the
+// engine to what was asked of it.
+func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) error {
+	c := s.Change
 	r.eval.Set(c.Addr, value)
 	block := r.eval.Config().Root.Resources[c.Addr.Block()]
 	want, _ := r.work[c.Addr].want.UnmarkDeep()
@@ -313,6 +315,9 @@ func (r *runner) finish(c *engine.Change, obj *providers.Object, value cty.Value
 		}
 	}
 	for _, d := range engine.Differences(c.Type, block, want, obj.Attrs, obj.Defaults) {
+		if d.Attr == "name" && s.Verb != engine.DoRename && (s.Candidate || c.Renamed()) {
+			continue // it takes the name later
+		}
 		return fmt.Errorf("the engine did not take %s as configured; see what it supports, or leave the attribute out", d.Attr)
 	}
 	return nil
@@ -359,7 +364,9 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	req.Want, _ = w.want.UnmarkDeep()
 	req.Name = s.Target.Name
 	for _, d := range c.Differences {
-		req.Changed = append(req.Changed, d.Attr)
+		if d.Attr != "name" || !c.Renamed() {
+			req.Changed = append(req.Changed, d.Attr)
+		}
 	}
 	slices.Sort(req.Changed)
 	req.Changed = slices.Compact(req.Changed)
@@ -389,7 +396,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	if err != nil {
 		return obj, err
 	}
-	return obj, r.finish(c, obj, value)
+	return obj, r.finish(s, obj, value)
 }
 
 // target reads what a step is about to touch once more: it must be what was
@@ -470,17 +477,25 @@ func (r *runner) rename(ctx context.Context, s *engine.Step) (*providers.Object,
 	if !ok {
 		return nil, fmt.Errorf("internal error: a %s cannot be renamed", c.Type.Name)
 	}
+	if err := r.prepare(ctx, c); err != nil {
+		return nil, err
+	}
 	w := r.work[c.Addr]
+	obj := w.made
+	if s.Target != nil {
+		if obj, err = r.target(ctx, res, s); err != nil {
+			return nil, err
+		}
+	}
 	bare, _ := w.want.UnmarkDeep()
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
-		TargetID: w.made.ID, Name: nameOf(bare),
+		TargetID: obj.ID, Name: nameOf(bare),
 	})
 	if err != nil {
 		return nil, err
 	}
-	obj, err := renamer.Rename(ctx, w.made, nameOf(bare))
-	if err != nil {
+	if obj, err = renamer.Rename(ctx, obj, nameOf(bare)); err != nil {
 		return nil, r.lost(n, c.Addr, err)
 	}
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
@@ -489,7 +504,10 @@ func (r *runner) rename(ctx context.Context, s *engine.Step) (*providers.Object,
 		rec.Others = others(old, obj.ID)
 		return rec
 	})
-	return obj, r.j.Outcome(n, c.Addr, rec)
+	if err := r.j.Outcome(n, c.Addr, rec); err != nil {
+		return obj, err
+	}
+	return obj, r.finish(s, obj, value)
 }
 
 // verify runs the step of something without an object of its own.

@@ -30,7 +30,10 @@ type builder struct {
 	first map[schema.Addr]*engine.Step // the step that makes or changes the address
 	del   map[schema.Addr]*engine.Step // the step that deletes its object
 	extra map[schema.Addr][]*engine.Step
-	byObj map[string]*engine.Step // delete step of an object, by refKey
+	// rename gives the address's object its name: the candidate of a
+	// create-before-destroy, or one that keeps its object.
+	rename map[schema.Addr]*engine.Step
+	byObj  map[string]*engine.Step // delete step of an object, by refKey
 
 	done, own, gone map[schema.Addr]*engine.Step // joins by block
 	blocks          map[schema.Addr][]*engine.Change
@@ -41,7 +44,7 @@ type builder struct {
 func (p *planner) steps(context.Context) {
 	b := &builder{
 		p: p, first: map[schema.Addr]*engine.Step{}, del: map[schema.Addr]*engine.Step{},
-		extra: map[schema.Addr][]*engine.Step{}, byObj: map[string]*engine.Step{},
+		extra: map[schema.Addr][]*engine.Step{}, rename: map[schema.Addr]*engine.Step{}, byObj: map[string]*engine.Step{},
 		done: map[schema.Addr]*engine.Step{}, own: map[schema.Addr]*engine.Step{}, gone: map[schema.Addr]*engine.Step{},
 		blocks: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{},
 	}
@@ -121,11 +124,22 @@ func (b *builder) makeSteps(c *engine.Change) {
 	case engine.Create:
 		create()
 	case engine.Update:
-		s := target(b.add(engine.DoUpdate, c))
-		if c.Type.ByName && c.Object != nil {
-			s.Prev = &c.Object.ID
+		if !c.Renamed() || len(c.Differences) > 1 {
+			s := target(b.add(engine.DoUpdate, c))
+			if c.Type.ByName && c.Object != nil {
+				s.Prev = &c.Object.ID
+			}
+			b.first[c.Addr] = s
 		}
-		b.first[c.Addr] = s
+		if c.Renamed() {
+			s := target(b.add(engine.DoRename, c))
+			s.Name = nameOf(bareOf(c.After))
+			need(s, b.first[c.Addr])
+			b.rename[c.Addr] = s
+			if b.first[c.Addr] == nil {
+				b.first[c.Addr] = s
+			}
+		}
 	case engine.Replace:
 		old := remove()
 		need(create(), old)
@@ -140,6 +154,7 @@ func (b *builder) makeSteps(c *engine.Change) {
 		if made.Candidate {
 			s := b.add(engine.DoRename, c)
 			s.Name = made.Name
+			b.rename[c.Addr] = s
 			need(s, old)
 		}
 	case engine.Delete:
@@ -297,6 +312,9 @@ func (b *builder) ownOf(block schema.Addr) *engine.Step {
 	b.own[block] = j
 	for _, c := range b.blocks[block] {
 		need(j, b.first[c.Addr])
+		if c.Action == engine.Update {
+			need(j, b.rename[c.Addr])
+		}
 	}
 	return j
 }

@@ -1,0 +1,305 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/plan"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/state"
+)
+
+// scenario is a change that a crash falls into.
+type scenario struct {
+	name          string
+	before, after string // configurations; an empty before is nothing at all
+	mode          engine.Mode
+}
+
+// five is an image, a network, a volume and two containers, with words replaced.
+func five(replace ...string) string {
+	return strings.NewReplacer(replace...).Replace(`
+resource "docker_image" "app" {
+  name   = "app:latest"
+  inputs = "a"
+}
+resource "docker_network" "net" {
+  name   = "net"
+  driver = "bridge"
+}
+resource "docker_volume" "data" {
+  name = "data"
+}
+resource "docker_container" "web" {
+  count  = 2
+  name   = "web-${count.index}"
+  image  = docker_image.app.image_id
+  memory = 64
+  env    = { A = "1" }
+  network { name = docker_network.net.name }
+  mount   { volume = docker_volume.data.name }
+  lifecycle { create_before_destroy = false }
+}
+output "ids" { value = docker_container.web[*].name }
+`)
+}
+
+func scenarios() []scenario {
+	const first = "create_before_destroy = false"
+	const early = "create_before_destroy = true"
+	return []scenario{
+		{name: "create", after: five()},
+		{name: "update in place", before: five(), after: five("memory = 64", "memory = 128")},
+		{name: "replace", before: five(), after: five(`A = "1"`, `A = "2"`)},
+		{name: "create before destroy", before: five(first, early), after: five(first, early, `A = "1"`, `A = "2"`)},
+		{name: "new image", before: five(), after: five(`inputs = "a"`, `inputs = "b"`)},
+		{name: "new image, create before destroy", before: five(first, early), after: five(first, early, `inputs = "a"`, `inputs = "b"`)},
+		{name: "forced by the network", before: five(first, early), after: five(first, early, `driver = "bridge"`, `driver = "overlay"`)},
+		{name: "scale down", before: five(), after: five("count  = 2", "count  = 1")},
+		{name: "scale up", before: five(), after: five("count  = 2", "count  = 3")},
+		{name: "rename in place", before: five(), after: five(`"web-$`, `"www-$`)},
+		{name: "block renamed", before: five(), after: five(`"web" {`, `"www" {`, "docker_container.web", "docker_container.www")},
+		{name: "block renamed and replaced", before: five(), after: five(`"web" {`, `"www" {`, "docker_container.web", "docker_container.www", `A = "1"`, `A = "2"`)},
+		{name: "destroy", before: five(), mode: engine.Destroy},
+	}
+}
+
+// killer counts the moments at which a process can die and kills it at one of
+// them: from then on neither its calls nor its writes do anything.
+type killer struct {
+	world *mem.World
+	at    int // the moment of death, from 1; 0 is never
+	torn  int // bytes of a write that still go through
+
+	mu    sync.Mutex
+	n     int
+	where string // it died
+	seen  []string
+}
+
+var errDead = errors.New("the process died")
+
+// dies reports whether the process is dead, and whether that was just now.
+func (k *killer) dies(moment string) (dead, now bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.where != "" {
+		return true, false
+	}
+	k.n++
+	k.seen = append(k.seen, moment)
+	if k.n != k.at {
+		return false, false
+	}
+	k.where = fmt.Sprintf("%d, %s", k.n, moment)
+	return true, true
+}
+
+func (k *killer) call(c mem.Call) error {
+	if dead, _ := k.dies(c.String()); dead {
+		return mem.ErrCrash
+	}
+	return nil
+}
+
+func (k *killer) write(point string) error {
+	dead, now := k.dies(point)
+	if !dead {
+		return nil
+	}
+	k.world.Kill()
+	if now && k.torn > 0 {
+		return state.Torn{Bytes: k.torn}
+	}
+	return errDead
+}
+
+// killAt runs one apply that dies at the moment, and says where that was and
+// which moments it went through.
+func (l *lab) killAt(moment, torn int) *killer {
+	k := &killer{world: l.world, at: moment, torn: torn}
+	l.world.SetFault(k.call)
+	l.fault = k.write
+	_, err := l.run(true)
+	l.world.SetFault(nil)
+	l.fault = nil
+	if moment == 0 && err != nil {
+		l.t.Fatalf("without a crash: %v", explain(err))
+	}
+	return k
+}
+
+// begin makes what there is before the scenario, and the wish for what comes.
+func (s scenario) begin(t testing.TB, options ...mem.Option) *lab {
+	l := newLab(t, options...)
+	if s.before != "" {
+		l.write(s.before)
+		l.apply()
+	}
+	l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+	if s.mode == engine.Destroy {
+		l.mode = engine.Destroy
+	} else {
+		l.write(s.after)
+	}
+	return l
+}
+
+// end is the world after the scenario when nothing goes wrong.
+func (s scenario) end(t testing.TB) (world string, moments []string) {
+	l := s.begin(t)
+	k := l.killAt(0, 0)
+	return l.world.String(), k.seen
+}
+
+// recovers says that after whatever happened a new process knows every object,
+// that its apply comes to the wanted end, and that then nothing is to do and
+// the state has what is there.
+func (l *lab) recovers(want string) {
+	l.t.Helper()
+	p, err := l.run(false)
+	if err != nil {
+		l.t.Fatalf("the next plan: %v", explain(err))
+	}
+	l.knowsAll(p)
+	p, err = l.run(true)
+	if err != nil {
+		l.t.Fatalf("the next apply: %v\n%s", explain(err), sketch(p))
+	}
+	if got := l.world.String(); got != want {
+		l.t.Fatalf("the world is\n%sand not\n%safter\n%s", got, want, sketch(p))
+	}
+	l.settled()
+	l.recordsAll()
+}
+
+// knowsAll says that no object of ours is unknown to the plan.
+func (l *lab) knowsAll(p *engine.Plan) {
+	l.t.Helper()
+	known := map[providers.Ref]bool{}
+	note := func(o *providers.Object) {
+		if o != nil {
+			known[providers.Ref{Kind: o.Kind, ID: o.ID}] = true
+		}
+	}
+	for _, c := range p.Changes {
+		note(c.Object)
+	}
+	for _, s := range p.Steps {
+		note(s.Target)
+	}
+	for _, o := range p.Kept {
+		note(o)
+	}
+	for _, o := range l.world.Objects() {
+		if o.Owner.Stack != "" && !known[providers.Ref{Kind: o.Kind, ID: o.ID}] {
+			l.t.Errorf("the plan does not know %s %q:\n%s", o.Kind, o.Name, sketch(p))
+		}
+	}
+}
+
+// recordsAll says that the state has each object of ours once and no other, and
+// that nothing is in doubt.
+func (l *lab) recordsAll() {
+	l.t.Helper()
+	store := l.store()
+	lock, err := store.Lock(context.Background(), "test", 0)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer lock.Release()
+	loaded, err := store.Load()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if len(loaded.Doubts) > 0 {
+		l.t.Errorf("still in doubt: %+v", loaded.Doubts)
+	}
+	var recorded, there []string
+	for _, r := range loaded.State.Records {
+		if r.Current == nil || r.Current.Status != state.Ready || len(r.Others) > 0 {
+			l.t.Errorf("the record of %s is %+v", r.Addr, r)
+			continue
+		}
+		if r.Kind != "docker_image" {
+			recorded = append(recorded, r.Kind+" "+r.Current.Name+" "+r.Current.ID+" "+r.Current.UID)
+		}
+	}
+	for _, o := range l.world.Objects() {
+		if o.Owner.Stack != "" {
+			there = append(there, o.Kind+" "+o.Name+" "+o.ID+" "+o.Owner.UID)
+		}
+	}
+	slices.Sort(recorded)
+	slices.Sort(there)
+	if !slices.Equal(recorded, there) {
+		l.t.Errorf("the state has\n%s\nand the world\n%s", strings.Join(recorded, "\n"), strings.Join(there, "\n"))
+	}
+}
+
+// TestCrash kills the apply of each scenario at each moment: before and after
+// every call, stage, write, sync and rename, and in the middle of each write.
+func TestCrash(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			want, moments := s.end(t)
+			for i, moment := range moments {
+				torn := []int{0}
+				if strings.HasPrefix(moment, "before append:") || strings.HasPrefix(moment, "before write:") {
+					torn = []int{0, 1, 70}
+				}
+				for _, bytes := range torn {
+					crash(t, s, i+1, bytes, want)
+				}
+			}
+		})
+	}
+}
+
+// crash kills the scenario at one moment and recovers.
+func crash(t *testing.T, s scenario, moment, torn int, want string, options ...mem.Option) {
+	t.Helper()
+	l := s.begin(t, options...)
+	k := l.killAt(moment, torn)
+	l.attempt("killed at moment "+k.where, func() { l.recovers(want) })
+}
+
+// told is a test that says with each failure what had happened before.
+type told struct {
+	testing.TB
+	what string
+}
+
+func (t *told) Errorf(format string, args ...any) {
+	t.Helper()
+	t.TB.Errorf(t.what+": "+format, args...)
+}
+
+// Fatalf ends the attempt and not the test, so that the others are seen too.
+func (t *told) Fatalf(format string, args ...any) {
+	t.Helper()
+	t.TB.Errorf(t.what+": "+format, args...)
+	panic(t)
+}
+
+// attempt runs f with l.t telling what had happened.
+func (l *lab) attempt(what string, f func()) {
+	t := l.t
+	told := &told{t, what}
+	l.t = told
+	defer func() {
+		l.t = t
+		if r := recover(); r != nil && r != told {
+			panic(r)
+		}
+	}()
+	f()
+}
