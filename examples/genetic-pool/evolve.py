@@ -9,6 +9,9 @@ Run it where Ray is, in the head's container:
     docker exec -i HEAD python3 - < evolve.py
     docker exec -i HEAD python3 - --generations 20 --population 96 < evolve.py
 
+`touch /tmp/stop` in the head ends it after the generation that runs, if it was
+started with `--stop /tmp/stop`.
+
 Workers may come and go while it runs: an evaluation whose node is lost is
 evaluated again elsewhere, and returned once. The exit code is 1 if an
 evaluation did not come back, or if a worker was given none.
@@ -113,8 +116,9 @@ class Pool:
         return fitnesses
 
 
-def evolve(pool, generations, size, seed):
-    """Prints the best of each generation and returns the best of all."""
+def evolve(pool, generations, size, seed, stop=None):
+    """Prints the best of each generation and returns the best of all. It ends
+    before its time if the file `stop` appears."""
     random.seed(seed)
     creator.create("Fitness", base.Fitness, weights=(1.0,))
     creator.create("Individual", list, fitness=creator.Fitness)
@@ -149,6 +153,8 @@ def evolve(pool, generations, size, seed):
             f"  nodes {len(pool.workers())}  {time.monotonic() - began:5.1f} s",
             flush=True,
         )
+        if stop and stop.exists():
+            break
     return parents[0]
 
 
@@ -187,6 +193,9 @@ def arguments():
     parser.add_argument(
         "--min-nodes", type=int, default=1, help="fail if fewer nodes evaluated; default: %(default)s"
     )
+    parser.add_argument(
+        "--stop", type=pathlib.Path, metavar="FILE", help="end after the generation in which this file appears"
+    )
     parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="write the best gains here, as JSON")
     arguments = parser.parse_args()
     if min(arguments.generations, arguments.population) < 1:
@@ -208,7 +217,7 @@ def main():
     )
     began = time.monotonic()
     try:
-        best = evolve(pool, options.generations, options.population, options.seed)
+        best = evolve(pool, options.generations, options.population, options.seed, options.stop)
     except RayError as error:
         sys.exit(f"evolve: after {len(pool.returned)} of {pool.asked} evaluations: {error}")
     print(

@@ -6,7 +6,7 @@ gapool {
 }
 
 resource "docker_image" "pool" {
-  name = "genetic-pool:${var.image_tag}"
+  name = "${var.name}:${var.image_tag}"
 
   build {
     context = "./image"
@@ -17,17 +17,17 @@ resource "docker_image" "pool" {
 }
 
 resource "docker_network" "pool" {
-  name = "genetic-pool"
+  name = var.name
 }
 
 # What evolve.py finds is kept here. gapool deletes a volume only when it is
 # told its name.
 resource "docker_volume" "results" {
-  name = "genetic-pool-results"
+  name = "${var.name}-results"
 }
 
 resource "ray_cluster" "pool" {
-  name    = "genetic"
+  name    = var.name
   image   = docker_image.pool.image_id
   network = docker_network.pool.name
 

@@ -1,3 +1,9 @@
+variable "name" {
+  description = "Begins the names of all that is made, so that a second pool has its place beside the first."
+  type        = string
+  default     = "genetic-pool"
+}
+
 variable "workers" {
   description = "How many small workers evaluate."
   type        = number
