@@ -93,7 +93,7 @@ func deleted(c *engine.Change) []Node {
 		defaults = c.Object.Defaults
 	}
 	var rows []Node
-	hidden := 0
+	usually := 0
 	for _, a := range inOrder(c.Type.Attrs) {
 		v := attr(c.Before, a.Name)
 		usual := attr(defaults, a.Name)
@@ -104,13 +104,13 @@ func deleted(c *engine.Change) []Node {
 			v = without(v, usual)
 		}
 		if a.Name != "name" && (emptyGroup(v) || !none(usual) && same(v, usual)) {
-			hidden++
+			usually++
 			continue
 		}
 		rows = append(rows, attrNodes(a, conceal(a, v, cty.NilVal), cty.NilVal)...)
 	}
-	if hidden > 0 {
-		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(hidden, "attribute")))
+	if usually > 0 {
+		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(usually, "attribute")))
 	}
 	return rows
 }
@@ -118,17 +118,19 @@ func deleted(c *engine.Change) []Node {
 func changed(c *engine.Change) []Node {
 	diffs := map[string][]schema.Difference{}
 	for _, d := range c.Differences {
+		d.Want = markedAs(c.After, d.Path, d.Want)
+		d.Live = markedAs(c.Before, d.Path, d.Live)
 		diffs[d.Attr] = append(diffs[d.Attr], d)
 	}
 	var rows []Node
-	hidden, hiddenBlocks := 0, 0
+	same, sameBlocks := 0, 0
 	for _, a := range inOrder(c.Type.Attrs) {
 		before, after := attr(c.Before, a.Name), attr(c.After, a.Name)
 		switch ds := diffs[a.Name]; {
 		case len(ds) > 0:
 			for _, n := range differing(a, before, after, ds) {
 				if n.Action == engine.NoOp && n.Block {
-					hiddenBlocks++
+					sameBlocks++
 					continue
 				}
 				if c.Action.Replaces() {
@@ -141,18 +143,33 @@ func changed(c *engine.Change) []Node {
 		case (a.Name == "id" || a.Name == "name") && !none(before):
 			rows = append(rows, attrNodes(a, before, before)...)
 		case !none(before) && a.Block != nil:
-			hiddenBlocks++
+			sameBlocks++
 		case !none(before):
-			hidden++
+			same++
 		}
 	}
-	if hidden > 0 {
-		rows = insertNote(rows, hiddenNote(hidden, "attribute"))
+	if same > 0 {
+		rows = insertNote(rows, hiddenNote(same, "attribute"))
 	}
-	if hiddenBlocks > 0 {
-		rows = append(rows, Node{Action: engine.NoOp, Note: hiddenNote(hiddenBlocks, "block")})
+	if sameBlocks > 0 {
+		rows = append(rows, Node{Action: engine.NoOp, Note: hiddenNote(sameBlocks, "block")})
 	}
 	return rows
+}
+
+// markedAs gives a value found at a path in an object the marks that the object
+// has there: a difference may have been found without them.
+func markedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
+	if obj == cty.NilVal || none(v) {
+		return v
+	}
+	_, marks := obj.UnmarkDeepWithPaths()
+	for _, m := range marks {
+		if path.HasPrefix(m.Path) || m.Path.HasPrefix(path) {
+			v = v.WithMarks(m.Marks)
+		}
+	}
+	return v
 }
 
 func replaceNote(ds []schema.Difference) string {
@@ -214,7 +231,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		delete(same, key)
 		live := d.Live
 		if a.Live && !shown(d.Want) && !none(live) {
-			live = live.Mark(schema.SensitiveMark)
+			live = hidden(live)
 		}
 		part := compare(live, d.Want)
 		part.Name, part.NullNote = strconv.Quote(key), true
@@ -275,6 +292,9 @@ func attr(obj cty.Value, name string) cty.Value {
 // attrNodes compares one attribute; blocks that can be repeated give a Node
 // each.
 func attrNodes(a *schema.Attr, before, after cty.Value) []Node {
+	if a.Sensitive {
+		before, after = hidden(before), hidden(after)
+	}
 	if a.Block == nil || !listable(before) || !listable(after) {
 		n := compare(before, after)
 		n.Name, n.NullNote, n.Block = a.Name, true, a.Block != nil
@@ -297,6 +317,13 @@ func attrNodes(a *schema.Attr, before, after cty.Value) []Node {
 		}
 		return nodes
 	}
+}
+
+func hidden(v cty.Value) cty.Value {
+	if none(v) {
+		return v
+	}
+	return v.Mark(schema.SensitiveMark)
 }
 
 // listable reports whether the blocks of a value can be told one by one.
@@ -440,7 +467,7 @@ func conceal(a *schema.Attr, before, after cty.Value) cty.Value {
 		if shown(after) {
 			return before
 		}
-		return before.Mark(schema.SensitiveMark)
+		return hidden(before)
 	}
 	var now map[string]cty.Value
 	if kind(after) == byKey {
@@ -449,7 +476,7 @@ func conceal(a *schema.Attr, before, after cty.Value) cty.Value {
 	out := map[string]cty.Value{}
 	for k, v := range entries(before) {
 		if !shown(now[k]) {
-			v = v.Mark(schema.SensitiveMark)
+			v = hidden(v)
 		}
 		out[k] = v
 	}
