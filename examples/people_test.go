@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 
 // stack is a folder with a configuration, and what it makes on the engine.
 type stack struct {
-	t    *testing.T
+	t    testing.TB
 	name string // of the stack; begins all names on the engine
 	dir  string
 	env  []string // beside the test's own
@@ -53,7 +53,7 @@ type stack struct {
 
 // newStack returns an empty stack of a name that nobody else has. What it made
 // is removed when the test ends, however it ends.
-func newStack(t *testing.T) *stack {
+func newStack(t testing.TB) *stack {
 	t.Helper()
 	s := &stack{t: t, name: fmt.Sprintf("e2e-%06x", rand.N(1<<24)), dir: t.TempDir()}
 	t.Cleanup(func() {
@@ -154,7 +154,7 @@ func (s *stack) drifted(addresses ...string) {
 	wants(s.t, r.stdout, addresses...)
 }
 
-func wants(t *testing.T, text string, parts ...string) {
+func wants(t testing.TB, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {
@@ -263,13 +263,13 @@ func (s *stack) inspect(kind, name, field string) string {
 }
 
 // tinyImage is an image of 2 MB with busybox in it.
-func tinyImage(t *testing.T) string {
+func tinyImage(t testing.TB) string {
 	t.Helper()
 	return script(t, "base-image", "--tiny")
 }
 
 // script runs one of the project's scripts and returns what it prints.
-func script(t *testing.T, name string, args ...string) string {
+func script(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join("..", "scripts", name), args...)
 	cmd.Stderr = os.Stderr
