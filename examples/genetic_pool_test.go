@@ -90,7 +90,7 @@ func (p *pool) listed(want map[string]int) {
 
 // algorithm is evolve.py at work in the head.
 type algorithm struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	ended  chan error
 	output bytes.Buffer // to be read when it has ended

@@ -49,6 +49,7 @@ type stack struct {
 	name string // of the stack; begins all names on the engine
 	dir  string
 	env  []string // beside the test's own
+	mute bool     // do not log each command
 }
 
 // newStack returns an empty stack of a name that nobody else has. What it made
@@ -119,6 +120,9 @@ func (s *stack) run(args ...string) result {
 		r.code = exit.ExitCode()
 	case err != nil:
 		s.t.Fatal(err)
+	}
+	if s.mute {
+		return r
 	}
 	s.t.Logf("%s: exit code %d after %v", r.command, r.code, time.Since(began).Round(100*time.Millisecond))
 	return r

@@ -92,6 +92,7 @@ func BenchmarkFleet(b *testing.B) {
 	bare := &floor{b: b, api: api, image: image, prefix: newStack(b).name}
 	s := newStack(b)
 	s.env = []string{"GAPOOL_VAR_image=" + image}
+	s.mute = true
 	s.write("main.gapool.hcl", fleetConfig)
 	timed := func(code int, args ...string) time.Duration {
 		began := time.Now()
