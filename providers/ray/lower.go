@@ -238,7 +238,7 @@ func (p *provider) lowerMember(cluster, block cty.Value, m Member) (cty.Value, e
 			"ip":       block.GetAttr("dashboard_ip"),
 		})})
 	}
-	for _, name := range []string{"volumes", "mounts"} {
+	for _, name := range containerRows {
 		if block.Type().HasAttribute(name) {
 			raw[name] = block.GetAttr(name)
 		}

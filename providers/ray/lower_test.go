@@ -37,9 +37,10 @@ func plainProvider() plain {
 	}
 	return plain{&schema.Type{Name: containerType, Attrs: []schema.Attr{
 		attr("name", cty.String), attr("image", cty.String), words("entrypoint"), words("command"),
-		attr("env", cty.Map(cty.String)), attr("restart", cty.String), attr("init", cty.Bool),
-		attr("must_run", cty.Bool), attr("stop_timeout", cty.Number), attr("shm_size", cty.Number),
-		{Name: "memory", Type: cty.Number, Accept: func(v cty.Value) (cty.Value, error) {
+		attr("env", cty.Map(cty.String)), attr("init", cty.Bool),
+		{Name: "restart", Type: cty.String, Change: schema.Update},
+		{Name: "must_run", Type: cty.Bool, Change: schema.Update, Demand: true}, attr("stop_timeout", cty.Number), attr("shm_size", cty.Number),
+		{Name: "memory", Type: cty.Number, Change: schema.Replace, Accept: func(v cty.Value) (cty.Value, error) {
 			if v.Type() == cty.String {
 				var n int64
 				if _, err := fmt.Sscanf(v.AsString(), "%dg", &n); err != nil {
@@ -49,21 +50,24 @@ func plainProvider() plain {
 			}
 			return v, nil
 		}},
-		{Name: "healthcheck", Block: &schema.Block{Attrs: []schema.Attr{
+		{Name: "healthcheck", Change: schema.Replace, Block: &schema.Block{Attrs: []schema.Attr{
 			words("test"), attr("interval", cty.String), attr("timeout", cty.String),
 			attr("start_period", cty.String), attr("retries", cty.Number),
 		}}},
-		{Name: "networks_advanced", Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
+		{Name: "networks_advanced", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
 			attr("name", cty.String), attr("aliases", cty.Set(cty.String)),
 		}}},
-		{Name: "ports", Block: &schema.Block{Nesting: schema.List, Attrs: []schema.Attr{
+		{Name: "ports", Change: schema.Replace, Block: &schema.Block{Nesting: schema.List, Attrs: []schema.Attr{
 			attr("internal", cty.Number), attr("external", cty.Number), attr("ip", cty.String),
 		}}},
-		{Name: "volumes", Block: &schema.Block{Nesting: schema.Set, Attrs: []schema.Attr{
+		{Name: "volumes", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Attrs: []schema.Attr{
 			attr("container_path", cty.String), attr("volume_name", cty.String),
 		}}},
 	}}}
 }
+
+// PlainTable is the container's table, for tests of another package.
+func PlainTable() *schema.Type { return plainProvider().table }
 
 var pool = schema.Addr{Type: ClusterType, Name: "pool"}
 
@@ -503,7 +507,7 @@ func TestTheTypesOfTheProvider(t *testing.T) {
 	var undocumented func(where string, attrs []schema.Attr)
 	undocumented = func(where string, attrs []schema.Attr) {
 		for _, a := range attrs {
-			if a.Name == "volumes" || a.Name == "mounts" {
+			if slices.Contains(containerRows, a.Name) {
 				continue // the container's own
 			}
 			if a.Doc == "" {

@@ -105,7 +105,7 @@ func memberRows(container *schema.Type, whose string, cpus int64) []schema.Attr 
 		{Name: "num_cpus", Type: cty.Number, Default: cty.NumberIntVal(cpus), Check: whole(0, 100_000),
 			Doc: "CPUs that Ray counts for " + whose + ". With 0 it runs no tasks that need one."},
 		{Name: "num_gpus", Type: cty.Number, Default: cty.NumberIntVal(0), Check: whole(0, 100_000),
-			Doc: "GPUs that Ray counts for " + whose + "."},
+			Doc: "GPUs that Ray counts for " + whose + "; `gpus` gives the container its devices."},
 		memory,
 		{Name: "resources", Type: cty.Map(cty.Number), Doc: "Custom resources of " + whose + ", name to amount."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "Ray node labels of " + whose + ", over those of the cluster."},
@@ -113,13 +113,17 @@ func memberRows(container *schema.Type, whose string, cpus int64) []schema.Attr 
 		{Name: "params", Type: cty.Map(cty.String), Check: checkParams,
 			Doc: "Further flags of `ray start`, without their dashes; `\"true\"` is a flag without a value."},
 	}
-	for _, name := range []string{"volumes", "mounts"} {
+	for _, name := range containerRows {
 		if row := container.Attr(name); row != nil {
 			rows = append(rows, *row)
 		}
 	}
 	return rows
 }
+
+// containerRows are rows of a container's table that the head and the groups
+// have as they are.
+var containerRows = []string{"volumes", "mounts", "gpus"}
 
 var nameForm = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 

@@ -1,0 +1,158 @@
+package raytest
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/ray/internal/gcs"
+)
+
+// asker asks the cluster of one head.
+type asker struct {
+	r           *Ray
+	head, token string
+}
+
+func (a *asker) Close() error { return nil }
+
+// Nodes lists the members that run. A start that is to fail ends its container
+// when it is first looked for.
+func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
+	if err := ctx.Err(); err != nil {
+		return gcs.Cluster{}, err
+	}
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	var c gcs.Cluster
+	up := false
+	for _, obj := range a.r.world.Running(kind) {
+		isHead := obj.Name == a.head
+		flags := flagsOf(obj)
+		if !isHead && flags["address"] != a.head+":6379" {
+			continue
+		}
+		if f := a.r.failing[obj.Name]; f != nil && f.times > 0 {
+			f.times--
+			a.r.world.Stop(kind, obj.Name)
+			continue
+		}
+		if isHead {
+			if envOf(obj)["RAY_AUTH_MODE"] == "token" && a.token != a.r.tokenOf(obj.Name) {
+				return gcs.Cluster{}, gcs.ErrUnauthenticated
+			}
+			up = true
+		} else if given := a.r.tokens[obj.Name]; given != a.r.tokens[a.head] {
+			continue // Ray refuses a node with another token
+		}
+		if !a.r.hidden[obj.Name] {
+			c.Nodes = append(c.Nodes, a.r.node(obj, flags, isHead))
+		}
+	}
+	if !up || a.r.mute {
+		return gcs.Cluster{}, gcs.ErrUnavailable
+	}
+	return c, nil
+}
+
+// node is what Ray says of a container that runs.
+func (r *Ray) node(obj *providers.Object, flags map[string]string, isHead bool) gcs.Node {
+	env := envOf(obj)
+	n := gcs.Node{
+		ID: hex.EncodeToString([]byte(obj.ID)), InstanceID: env["RAY_CLOUD_INSTANCE_ID"], NodeType: env["RAY_NODE_TYPE_NAME"],
+		Status: gcs.Running, IdleFor: r.idle[obj.Name], Total: map[string]float64{}, Head: isHead,
+	}
+	if status, ok := r.drained[obj.ID]; ok {
+		n.Status = status
+	}
+	_ = json.Unmarshal([]byte(flags["resources"]), &n.Total) // left out: there are none
+	for resource, flag := range map[string]string{
+		"CPU": "num-cpus", "GPU": "num-gpus", "memory": "memory", "object_store_memory": "object-store-memory",
+	} {
+		if amount, err := strconv.ParseFloat(flags[flag], 64); err == nil && amount > 0 {
+			n.Total[resource] = amount
+		}
+	}
+	return n
+}
+
+// Jobs is one job, if one runs.
+func (a *asker) Jobs(context.Context) ([]gcs.Job, error) {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	if !a.r.job {
+		return nil, nil
+	}
+	return []gcs.Job{{ID: "01000000", Type: "DRIVER", Status: "RUNNING"}}, nil
+}
+
+// Drain takes a node out: one without work is dead at once, one with work
+// drains for as long as it runs.
+func (a *asker) Drain(_ context.Context, nodeID string, reason gcs.DrainReason, _ string, _ time.Time) (bool, string, error) {
+	a.r.mu.Lock()
+	defer a.r.mu.Unlock()
+	for _, obj := range a.r.world.Running(kind) {
+		if hex.EncodeToString([]byte(obj.ID)) != nodeID {
+			continue
+		}
+		why := a.r.work[obj.Name]
+		switch {
+		case reason == gcs.Preemption:
+			a.r.asked = append(a.r.asked, "preempt "+obj.Name)
+			a.r.drained[obj.ID] = gcs.Draining
+		case why != "":
+			a.r.asked = append(a.r.asked, "idle "+obj.Name)
+			return false, why, nil
+		default:
+			a.r.asked = append(a.r.asked, "idle "+obj.Name)
+			a.r.drained[obj.ID] = gcs.Dead
+		}
+	}
+	return true, "", nil
+}
+
+// token is what a member has for its token.
+func (r *Ray) token(container string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tokenOf(container)
+}
+
+func (r *Ray) tokenOf(container string) string {
+	return cmp.Or(r.tokens[container], "token of "+container)
+}
+
+// flagsOf are the flags of a container's command.
+func flagsOf(obj *providers.Object) map[string]string {
+	flags := map[string]string{}
+	command := obj.Attrs.GetAttr("command")
+	if command.IsNull() {
+		return flags
+	}
+	for _, word := range command.AsValueSlice() {
+		if flag, ok := strings.CutPrefix(word.AsString(), "--"); ok {
+			name, value, _ := strings.Cut(flag, "=")
+			flags[name] = value
+		}
+	}
+	return flags
+}
+
+func envOf(obj *providers.Object) map[string]string {
+	env := map[string]string{}
+	if v := obj.Attrs.GetAttr("env"); !v.IsNull() {
+		for name, x := range v.AsValueMap() {
+			if x.Type() == cty.String && !x.IsNull() {
+				env[name] = x.AsString()
+			}
+		}
+	}
+	return env
+}
