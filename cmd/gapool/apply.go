@@ -159,8 +159,8 @@ func (s *session) announce(ctx context.Context, stop <-chan struct{}) <-chan str
 	go func() {
 		select {
 		case <-stop:
-			fmt.Fprintln(s.stderr, "Interrupted: finishing what is in flight, beginning nothing new. A second interrupt stops at once; nothing is lost by it.")
 			close(told)
+			fmt.Fprintln(s.stderr, "Interrupted: finishing what is in flight, beginning nothing new. A second interrupt stops at once; nothing is lost by it.")
 		case <-ctx.Done():
 		}
 	}()

@@ -223,6 +223,11 @@ func (r *runner) run(ctx context.Context) {
 		}
 	}
 	for left > 0 {
+		select {
+		case <-stop: // it wins over an end that comes at the same time
+			stopped, stop = true, nil
+		default:
+		}
 		for !stopped && running < r.o.Parallelism && len(ready) > 0 {
 			id := ready[0]
 			ready = ready[1:]
