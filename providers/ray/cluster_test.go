@@ -417,6 +417,14 @@ func TestAWorkerDrainsBeforeItGoes(t *testing.T) {
 			func(l *lab) { l.ray.Job(true); l.ray.Busy(worker, "CPU in use") },
 			[]string{"idle " + worker, "preempt " + worker}, 60 * time.Second, 78 * time.Second, nil,
 		},
+		"busy for longer than it was said": {
+			func(l *lab) {
+				l.configure(`drain_timeout = "5s"`)
+				l.ray.Job(true)
+				l.ray.Busy(worker, "CPU in use")
+			},
+			[]string{"idle " + worker, "preempt " + worker}, 5 * time.Second, 23 * time.Second, nil,
+		},
 		"busy with what no job waits for": {
 			func(l *lab) { l.ray.Busy(worker, "object_store_memory currently in use") },
 			[]string{"idle " + worker, "preempt " + worker}, 0, 3 * time.Second, nil,
@@ -490,7 +498,7 @@ func TestAStoppedWorkerIsStartedAndAwaited(t *testing.T) {
 		l.up()
 		const worker = "genetic-cpu-0"
 		l.world.Stop(container, worker)
-		l.ray.Hide(worker, true)
+		l.ray.Ghost(worker, true)
 		obj := find(l.refresh(), worker)
 		addr, err := schema.ParseAddr(obj.Owner.Address)
 		if err != nil {
@@ -499,13 +507,13 @@ func TestAStoppedWorkerIsStartedAndAwaited(t *testing.T) {
 		req := l.request(addr)
 		req.Prior, req.Changed = obj, []string{"must_run"}
 		req.Want = schema.With(obj.Attrs, map[string]cty.Value{"must_run": cty.True})
-		go func() { time.Sleep(7 * time.Second); l.ray.Hide(worker, false) }()
+		go func() { time.Sleep(7 * time.Second); l.ray.Ghost(worker, false) }()
 		before := time.Now()
 		if _, err := l.engine.Resource(addr).Update(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(before); took < 7*time.Second {
-			t.Errorf("the update ended after %s, before Ray listed the node", took)
+			t.Errorf("the update ended after %s, before Ray forgot the start that was killed", took)
 		}
 		if diff := cmp.Diff([]string{"waiting for Ray to list the node"}, l.stages); diff != "" {
 			t.Errorf("stages (-want +got):\n%s", diff)
@@ -518,12 +526,13 @@ func TestAClusterIsReadyWhenRayShowsExactlyWhatIsWanted(t *testing.T) {
 		do   func(*lab)
 		want string
 	}{
-		"a worker is missing":     {func(l *lab) { l.ray.Hide("genetic-cpu-1", true) }, `of group "cpu" 1 workers are ready and 2 are wanted`},
-		"a worker is too much":    {func(l *lab) { l.configure(`worker_group "more" { replicas = 0 }`); l.extra("cpu", 7) }, `of group "cpu" 3 workers are ready and 2 are wanted`},
-		"a worker of no group":    {func(l *lab) { l.extra("old", 0) }, "the node of genetic-old-0 is no member of the cluster"},
-		"a worker drains":         {func(l *lab) { l.ray.Drained("genetic-cpu-1", ray.NodeDraining) }, "genetic-cpu-1 is draining"},
-		"a worker has other CPUs": {func(l *lab) { l.reCPU() }, "genetic-cpu-0 has 1 CPU, wanted are 3"},
-		"nobody answers":          {func(l *lab) { l.ray.Mute(true) }, "ray does not answer"},
+		"a worker is missing":        {func(l *lab) { l.ray.Hide("genetic-cpu-1", true) }, `of group "cpu" 1 workers are ready and 2 are wanted`},
+		"a worker is too much":       {func(l *lab) { l.configure(`worker_group "more" { replicas = 0 }`); l.extra("cpu", 7) }, `of group "cpu" 3 workers are ready and 2 are wanted`},
+		"a worker of no group":       {func(l *lab) { l.extra("old", 0) }, "the node of genetic-old-0 is no member of the cluster"},
+		"an earlier start is listed": {func(l *lab) { l.ray.Ghost("genetic-cpu-1", true) }, "an earlier start of genetic-cpu-1 is still listed"},
+		"a worker drains":            {func(l *lab) { l.ray.Drained("genetic-cpu-1", ray.NodeDraining) }, "genetic-cpu-1 is draining"},
+		"a worker has other CPUs":    {func(l *lab) { l.reCPU() }, "genetic-cpu-0 has 1 CPU, wanted are 3"},
+		"nobody answers":             {func(l *lab) { l.ray.Mute(true) }, "ray does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, l *lab) {

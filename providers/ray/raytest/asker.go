@@ -53,7 +53,12 @@ func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
 			continue // Ray refuses a node with another token
 		}
 		if !a.r.hidden[obj.Name] {
-			c.Nodes = append(c.Nodes, a.r.node(obj, flags, isHead))
+			n := a.r.node(obj, flags, isHead)
+			c.Nodes = append(c.Nodes, n)
+			if a.r.ghosts[obj.Name] {
+				n.ID = hex.EncodeToString([]byte("earlier " + obj.ID))
+				c.Nodes = append(c.Nodes, n)
+			}
 		}
 	}
 	if !up || a.r.mute {

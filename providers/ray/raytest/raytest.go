@@ -27,6 +27,7 @@ type Ray struct {
 	work    map[string]string     // by the container's name: why its drain is refused
 	failing map[string]*failure   // by the container's name
 	hidden  map[string]bool       // by the container's name
+	ghosts  map[string]bool       // by the container's name
 	idle    map[string]time.Duration
 	tokens  map[string]string // by the container's name
 	uptime  time.Duration
@@ -45,7 +46,7 @@ type failure struct {
 func Over(world *mem.World) (providers.Provider, *Ray) {
 	r := &Ray{
 		world: world, drained: map[string]gcs.Status{}, work: map[string]string{}, failing: map[string]*failure{},
-		hidden: map[string]bool{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: time.Hour,
+		hidden: map[string]bool{}, ghosts: map[string]bool{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: time.Hour,
 	}
 	return ray.OverWith(boxes{world, r}, func(_ context.Context, head string, _ gcs.Exec, token string) (ray.Asker, error) {
 		return &asker{r: r, head: head, token: token}, nil
@@ -66,6 +67,10 @@ func (r *Ray) Fail(container, log string, times int) {
 
 // Hide keeps a container from being listed although it runs.
 func (r *Ray) Hide(container string, hidden bool) { r.locked(func() { r.hidden[container] = hidden }) }
+
+// Ghost lets Ray go on listing an earlier start of a container as alive, as it
+// does for a while after a container was killed and started again.
+func (r *Ray) Ghost(container string, listed bool) { r.locked(func() { r.ghosts[container] = listed }) }
 
 // Idle says for how long a container's node was idle.
 func (r *Ray) Idle(container string, d time.Duration) { r.locked(func() { r.idle[container] = d }) }
