@@ -112,6 +112,10 @@ type Object struct {
 	// Started is false for a container that was never started: a create that
 	// did not come to its end.
 	Started bool
+	// State is how it is, in the engine's words: "running (healthy)", "exited
+	// (1)"; Since is when that began. For people only; both may be zero.
+	State string
+	Since time.Time
 	// Broken says why the object cannot be kept, in words that follow "since";
 	// empty for a sound one. A stopped container is not broken.
 	Broken string

@@ -13,6 +13,7 @@ import (
 	"github.com/gapool/gapool/cmd/gapool/view"
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/ray"
 	"github.com/gapool/gapool/state"
 )
 
@@ -67,7 +68,7 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 			fmt.Fprintln(s.stderr, "Warning:", printable(w))
 		}
 		for _, o := range world.Objects {
-			row := view.StatusRow{Address: addrs[recordKey{key, o.Kind, o.ID}], Object: o}
+			row := view.StatusRow{Address: addrs[recordKey{key, o.Kind, o.ID}], Object: o, Node: node(o)}
 			if row.Address == "" {
 				row.Address = printable(o.Owner.Address)
 			}
@@ -79,6 +80,19 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 		return nil
 	}
 	return view.Status(s.stdout, rows, time.Now(), s.style(s.stdout))
+}
+
+// node is what Ray says of a cluster's member.
+func node(o *providers.Object) string {
+	info, ok := o.Detail.(*ray.NodeInfo)
+	switch {
+	case !ok || info == nil:
+		return ""
+	case info.ID == "":
+		return "not listed"
+	default:
+		return fmt.Sprintf("%.12s %s", info.ID, info.Status)
+	}
 }
 
 // recordKey is an object on the engine of a provider configuration.

@@ -173,31 +173,20 @@ z = {
 	}
 }
 
-// ran is a container's Detail, rayed one that Ray knows.
-type ran struct{ state string }
-
-func (r ran) Running() (string, time.Time) { return r.state, time.Unix(1000, 0) }
-func (r ran) Published() []string          { return []string{"127.0.0.1:8265->8265/tcp", "80/tcp"} }
-
-type rayed struct {
-	ran
-	id, says string
-}
-
-func (r rayed) Node() (string, string) { return r.id, r.says }
-
 func TestStatus(t *testing.T) {
-	object := func(kind, name string, detail any) *providers.Object {
-		return &providers.Object{Kind: kind, Name: name, Created: time.Unix(400, 0), Detail: detail}
+	object := func(kind, name, state string) *providers.Object {
+		return &providers.Object{Kind: kind, Name: name, State: state, Created: time.Unix(400, 0)}
 	}
-	var b bytes.Buffer
 	rows := []StatusRow{
-		{"ray_cluster.pool.worker[\"cpu\"][0]", object("docker_container", "pool-cpu-0", rayed{ran{"running (healthy)"}, "fedcba9876543210", "IDLE"})},
-		{"ray_cluster.pool.head", object("docker_container", "pool-head", rayed{ran{"running"}, "", ""})},
-		{"docker_network.pool", object("docker_network", "pool", nil)},
-		{"docker_container.web", object("docker_container", "web", ran{"exited (1)"})},
+		{`ray_cluster.pool.worker["cpu"][0]`, object("docker_container", "pool-cpu-0", "running (healthy)"), "fedcba987654 IDLE"},
+		{"ray_cluster.pool.head", object("docker_container", "pool-head", "running"), "not listed"},
+		{"docker_network.pool", object("docker_network", "pool", ""), ""},
+		{"docker_container.web", object("docker_container", "web", "exited (1)"), ""},
 	}
+	rows[0].Object.Since = time.Unix(1000+2*3600, 0)
+	rows[1].Object.Attrs = web()
 	rows[3].Object.Broken = "its network is gone"
+	var b bytes.Buffer
 	if err := Status(&b, rows, time.Unix(1000+3*3600, 0), Style{}); err != nil {
 		t.Fatal(err)
 	}

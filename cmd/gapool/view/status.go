@@ -9,32 +9,18 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/gapool/gapool/providers"
 )
-
-// Running is what the Detail of an object may offer: how it is, in the engine's
-// own words.
-type Running interface {
-	// Running says "running", "running (healthy)" or "exited (1)", and since
-	// when; the time is zero where it is not known.
-	Running() (state string, since time.Time)
-	// Published are the ports that can be reached from outside:
-	// "127.0.0.1:8265->8265/tcp".
-	Published() []string
-}
-
-// Noded is what the Detail of a cluster's member may offer: its node as Ray
-// lists it.
-type Noded interface {
-	// Node returns Ray's ID of the node and what Ray says of it: "IDLE",
-	// "1 of 2 CPUs in use". Both are empty where Ray does not list it.
-	Node() (id, state string)
-}
 
 // StatusRow is one object of the stack.
 type StatusRow struct {
 	Address string // as recorded, else as its label says
 	Object  *providers.Object
+	// Node is what Ray says of a cluster's member: "fedcba987654 IDLE". Empty
+	// for what is none.
+	Node string
 }
 
 // Status prints a table of what runs. now is the moment that ages count from.
@@ -42,47 +28,74 @@ func Status(w io.Writer, rows []StatusRow, now time.Time, s Style) error {
 	slices.SortStableFunc(rows, func(a, b StatusRow) int {
 		return cmp.Or(cmp.Compare(a.Address, b.Address), cmp.Compare(a.Object.Name, b.Object.Name))
 	})
-	noded := slices.ContainsFunc(rows, func(r StatusRow) bool { _, ok := r.Object.Detail.(Noded); return ok })
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	head := []string{"ADDRESS", "NAME", "STATE", "SINCE", "PORTS"}
+	noded := slices.ContainsFunc(rows, func(r StatusRow) bool { return r.Node != "" })
 	if noded {
 		head = append(head, "RAY NODE")
 	}
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(t, strings.Join(head, "\t"))
 	for _, r := range rows {
-		fmt.Fprintln(t, strings.Join(r.cells(now, noded), "\t"))
+		cells := r.cells(now)
+		if noded {
+			cells = append(cells, cmp.Or(Printable(r.Node), "-"))
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
 }
 
-func (r StatusRow) cells(now time.Time, noded bool) []string {
+func (r StatusRow) cells(now time.Time) []string {
 	o := r.Object
-	state, since, ports := "exists", o.Created, "-"
-	if run, ok := o.Detail.(Running); ok {
-		state, since = run.Running()
-		if p := run.Published(); len(p) > 0 {
-			ports = strings.Join(p, ", ")
-		}
-	}
+	state := cmp.Or(Printable(o.State), stateOf(o.Attrs))
 	if o.Broken != "" {
 		state += ": " + Printable(o.Broken)
+	}
+	since := o.Since
+	if since.IsZero() {
+		since = o.Created
 	}
 	age := "-"
 	if !since.IsZero() {
 		age = Age(now.Sub(since))
 	}
-	cells := []string{r.Address, Printable(o.Name), state, age, ports}
-	if !noded {
-		return cells
+	return []string{r.Address, Printable(o.Name), state, age, cmp.Or(strings.Join(published(o.Attrs), ", "), "-")}
+}
+
+// stateOf is the state of an object whose engine does not tell one.
+func stateOf(attrs cty.Value) string {
+	switch v := attr(attrs, "must_run"); {
+	case none(v) || !v.IsKnown() || v.Type() != cty.Bool:
+		return "exists"
+	case v.True():
+		return "running"
+	default:
+		return "stopped"
 	}
-	node := "-"
-	if n, ok := o.Detail.(Noded); ok {
-		id, says := n.Node()
-		if node = "not listed"; id != "" {
-			node = strings.TrimSpace(shortID(id) + " " + says)
+}
+
+// published are the ports of a container that can be reached from outside.
+func published(attrs cty.Value) []string {
+	ports := attr(attrs, "ports")
+	if kind(ports) != byPlace {
+		return nil
+	}
+	word := func(port cty.Value, name string) string {
+		v := attr(port, name)
+		if none(v) {
+			return ""
 		}
+		return strings.Trim(leafText(v), `"`)
 	}
-	return append(cells, node)
+	var out []string
+	for _, p := range ports.AsValueSlice() {
+		inside := word(p, "internal") + "/" + cmp.Or(word(p, "protocol"), "tcp")
+		if outside := word(p, "external"); outside != "" {
+			inside = cmp.Or(word(p, "ip"), "0.0.0.0") + ":" + outside + "->" + inside
+		}
+		out = append(out, inside)
+	}
+	return out
 }
 
 // Age rounds a duration to its largest unit: 5s, 3m, 2h, 4d.
