@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/plan"
@@ -164,15 +167,12 @@ func (s scenario) end(t testing.TB) (world string, moments []string) {
 // the state has what is there.
 func (l *lab) recovers(want string) {
 	l.t.Helper()
-	p, err := l.run(false)
-	if err != nil {
-		l.t.Fatalf("the next plan: %v", explain(err))
-	}
-	l.knowsAll(p)
-	p, err = l.run(true)
+	there := l.world.Objects()
+	p, err := l.run(true)
 	if err != nil {
 		l.t.Fatalf("the next apply: %v\n%s", explain(err), sketch(p))
 	}
+	l.knows(p, there)
 	if got := l.world.String(); got != want {
 		l.t.Fatalf("the world is\n%sand not\n%safter\n%s", got, want, sketch(p))
 	}
@@ -180,8 +180,8 @@ func (l *lab) recovers(want string) {
 	l.recordsAll()
 }
 
-// knowsAll says that no object of ours is unknown to the plan.
-func (l *lab) knowsAll(p *engine.Plan) {
+// knows says that no object of ours was unknown to the plan.
+func (l *lab) knows(p *engine.Plan, there []*providers.Object) {
 	l.t.Helper()
 	known := map[providers.Ref]bool{}
 	note := func(o *providers.Object) {
@@ -198,7 +198,7 @@ func (l *lab) knowsAll(p *engine.Plan) {
 	for _, o := range p.Kept {
 		note(o)
 	}
-	for _, o := range l.world.Objects() {
+	for _, o := range there {
 		if o.Owner.Stack != "" && !known[providers.Ref{Kind: o.Kind, ID: o.ID}] {
 			l.t.Errorf("the plan does not know %s %q:\n%s", o.Kind, o.Name, sketch(p))
 		}
@@ -257,36 +257,151 @@ func TestCrash(t *testing.T) {
 					torn = []int{0, 1, 70}
 				}
 				for _, bytes := range torn {
-					crash(t, s, i+1, bytes, want)
+					l := s.begin(t)
+					k := l.killAt(i+1, bytes)
+					l.attempt("killed at moment "+k.where, func() { l.recovers(want) })
 				}
 			}
 		})
 	}
 }
 
-// crash kills the scenario at one moment and recovers.
-func crash(t *testing.T, s scenario, moment, torn int, want string, options ...mem.Option) {
-	t.Helper()
-	l := s.begin(t, options...)
-	k := l.killAt(moment, torn)
-	l.attempt("killed at moment "+k.where, func() { l.recovers(want) })
+// TestLateEffect kills the client in the middle of each call that changes
+// something; the engine carries it out all the same, while or after the next
+// process looks.
+func TestLateEffect(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			want, moments := s.end(t)
+			for i, moment := range moments {
+				if !changes(moment, mem.Before) {
+					continue
+				}
+				for late := range 2 {
+					l := s.begin(t, mem.Late(late))
+					k := l.killAt(i+1, 0)
+					l.attempt(fmt.Sprintf("killed at moment %s, with an effect that %d readings do not see", k.where, late), func() {
+						l.plan()
+						l.recovers(want)
+					})
+				}
+			}
+		})
+	}
+}
+
+// TestStateLost kills at each call and deletes the state: the labels are enough.
+func TestStateLost(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			want, moments := s.end(t)
+			if s.mode == engine.Destroy {
+				// Nobody remembers that the tag was not there before.
+				want = "docker_image app:latest (not ours)\n  inputs = \"a\"\n"
+			}
+			for i, moment := range moments {
+				if !changes(moment, mem.Before) && !changes(moment, mem.After) {
+					continue
+				}
+				l := s.begin(t)
+				k := l.killAt(i+1, 0)
+				if err := os.RemoveAll(l.stateDir()); err != nil {
+					t.Fatal(err)
+				}
+				l.attempt("killed at moment "+k.where+" and the state deleted", func() {
+					if s.mode == engine.Destroy && strings.HasPrefix(moment, "after delete docker_image") {
+						want = ""
+					}
+					l.recovers(want)
+				})
+			}
+		})
+	}
+}
+
+// TestCallFails lets each call fail once, without an effect and the client
+// knowing it, without one and the client not knowing, and with one. The process
+// goes on, and the next apply comes to the end.
+func TestCallFails(t *testing.T) {
+	failure := errors.New("the connection was cut")
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			want, moments := s.end(t)
+			for i, moment := range moments {
+				for _, err := range []error{failure, providers.NoEffect(failure)} {
+					if !changes(moment, mem.Before) && (!changes(moment, mem.After) || providers.HadNoEffect(err)) {
+						continue
+					}
+					l := s.begin(t)
+					n := 0
+					count := func(string) error { n++; return nil }
+					l.fault = count
+					l.world.SetFault(func(c mem.Call) error {
+						if _ = count(c.String()); n == i+1 {
+							return err
+						}
+						return nil
+					})
+					if _, got := l.run(true); !errors.Is(got, failure) {
+						t.Errorf("%s fails: the apply says %v", moment, explain(got))
+					}
+					l.fault = nil
+					l.world.SetFault(nil)
+					l.attempt(fmt.Sprintf("%s failed (no effect: %v)", moment, providers.HadNoEffect(err)), func() { l.recovers(want) })
+				}
+			}
+		})
+	}
+}
+
+// TestCrashTwice kills the apply, and the one that recovers, and perhaps that
+// one's successor, several steps at a time.
+func TestCrashTwice(t *testing.T) {
+	all := scenarios()
+	ends := make([]string, len(all))
+	for i, s := range all {
+		ends[i], _ = s.end(t)
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		at := rapid.IntRange(0, len(all)-1).Draw(r, "scenario")
+		l := all[at].begin(t, mem.Late(rapid.IntRange(-1, 1).Draw(r, "late")))
+		l.parallelism = rapid.SampledFrom([]int{1, 4}).Draw(r, "parallelism")
+		what := all[at].name
+		for range rapid.IntRange(2, 3).Draw(r, "crashes") {
+			k := l.killAt(rapid.IntRange(1, 100).Draw(r, "moment"), rapid.SampledFrom([]int{0, 0, 1, 50}).Draw(r, "torn"))
+			what += ", killed at " + k.where
+		}
+		l.t = &told{r, what}
+		l.plan() // what is late takes effect
+		l.recovers(ends[at])
+	})
+}
+
+// changes reports whether a moment is a side of a call that changes something.
+func changes(moment string, side mem.When) bool {
+	op, ok := strings.CutPrefix(moment, string(side)+" ")
+	word, kind, _ := strings.Cut(op, " ")
+	return ok && strings.HasPrefix(kind, "docker_") && word != string(mem.Read) && word != string(mem.Refresh)
 }
 
 // told is a test that says with each failure what had happened before.
 type told struct {
-	testing.TB
+	tester
 	what string
 }
 
 func (t *told) Errorf(format string, args ...any) {
 	t.Helper()
-	t.TB.Errorf(t.what+": "+format, args...)
+	t.tester.Errorf(t.what+": "+format, args...)
 }
 
 // Fatalf ends the attempt and not the test, so that the others are seen too.
 func (t *told) Fatalf(format string, args ...any) {
 	t.Helper()
-	t.TB.Errorf(t.what+": "+format, args...)
+	t.tester.Errorf(t.what+": "+format, args...)
 	panic(t)
 }
 

@@ -25,7 +25,7 @@ import (
 // lab is a configuration, a state and a world: what a person has who types
 // gapool's verbs.
 type lab struct {
-	t           testing.TB
+	t           tester
 	dir         string
 	world       *mem.World
 	mode        engine.Mode
@@ -35,6 +35,14 @@ type lab struct {
 	parallelism int
 	stop        <-chan struct{}
 	report      func(engine.Event)
+}
+
+// tester is what a test and a draw of a property have in common.
+type tester interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
 }
 
 type counter struct {

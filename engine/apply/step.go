@@ -289,7 +289,7 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, status)
-		rec.Others = others(old, obj.ID)
+		rec.Others = others(old, c.Type, obj)
 		rec.PrevTag = cmp.Or(prevTag(old, obj.Name), s.Prev)
 		return rec
 	})
@@ -331,11 +331,15 @@ func prevTag(old *state.Record, name string) *string {
 	return old.PrevTag
 }
 
-func others(old *state.Record, current string) []state.Object {
+// others are the recorded objects beside the current one. A tag is in one place
+// only: what it named before is no object of ours.
+func others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
 	if old == nil {
 		return nil
 	}
-	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool { return o.ID == current })
+	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
+		return o.ID == current.ID || (t.ByName && o.Name == current.Name)
+	})
 }
 
 // lost deals with a call that failed and showed nothing: either it certainly
@@ -384,7 +388,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
-		rec.Others = others(old, s.Target.ID)
+		rec.Others = others(old, c.Type, s.Target)
 		if rec.PrevTag == nil {
 			rec.PrevTag = s.Prev
 		}
@@ -429,6 +433,9 @@ func (r *runner) delete(ctx context.Context, s *engine.Step) error {
 	}
 	if s.Target == nil {
 		return errors.New("internal error: a delete without an object")
+	}
+	if made := r.work[c.Addr].made; c.Type.ByName && made != nil && made.Name == s.Target.Name {
+		return nil // the tag has moved to the new image
 	}
 	if _, err := r.target(ctx, res, s); err != nil {
 		if errors.Is(err, providers.ErrNotFound) {
@@ -501,7 +508,7 @@ func (r *runner) rename(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
-		rec.Others = others(old, obj.ID)
+		rec.Others = others(old, c.Type, obj)
 		return rec
 	})
 	if err := r.j.Outcome(n, c.Addr, rec); err != nil {
@@ -558,7 +565,7 @@ func (r *runner) keep(ctx context.Context, s *engine.Step) error {
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
 		if obj != nil {
-			rec.Others = others(old, obj.ID)
+			rec.Others = others(old, c.Type, obj)
 		}
 		return rec
 	})

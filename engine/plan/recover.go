@@ -136,10 +136,10 @@ func (k *known) take(addr schema.Addr, f *found) {
 	k.objects = append(k.objects, f)
 }
 
-// breaks marks an object as one to be replaced, unless it holds data: a volume
-// that exists is good.
+// breaks marks an object as one to be replaced. A volume that exists is good,
+// and of an image all that counts can be compared.
 func breaks(f *found, why string) {
-	if f.kind.HoldsData || f.obj.Broken != "" {
+	if f.kind.HoldsData || f.kind.ByName || f.obj.Broken != "" {
 		return
 	}
 	own := *f.obj
@@ -166,7 +166,7 @@ func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*fou
 				p.at(d.Addr).take(d.Addr, f)
 			}
 		case engine.DoDelete:
-			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil {
+			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil && !f.kind.ByName {
 				if !f.taken {
 					p.at(d.Addr).take(d.Addr, f)
 				}

@@ -146,8 +146,8 @@ func (b *builder) makeSteps(c *engine.Change) {
 	case engine.ReplaceFirst:
 		made := create()
 		made.Candidate = c.Type.Renames && c.Object != nil && (made.Name == "" || made.Name == c.Object.Name)
-		if c.Type.ByName && b.p.keepsTag(c) {
-			return // the old tag is not ours to remove
+		if c.Type.ByName && (made.Name == c.Object.Name || b.p.keepsTag(c)) {
+			return // the old tag is the new one, or not ours to remove
 		}
 		old := remove()
 		need(old, made)
