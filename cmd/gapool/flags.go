@@ -44,6 +44,14 @@ func flagError(cmd *cobra.Command, err error) error {
 	return fmt.Errorf("%s has no flag -%s; it has %s", cmd.CommandPath(), unknown.GetSpecifiedName(), strings.Join(names, ", "))
 }
 
+// noArgs is for verbs that take flags only.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags only, not %q; see %s -help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
 // varFlags are -var and -var-file in the order in which they are given, since
 // later ones win.
 type varFlags []schema.VarFlag

@@ -14,7 +14,7 @@ func (c *cli) graphCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "graph",
 		Short: "Print what refers to what, for Graphviz",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := c.load()
 			if err != nil {

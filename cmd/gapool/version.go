@@ -14,7 +14,7 @@ func (c *cli) versionCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print gapool's version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			fmt.Fprintf(c.stdout, "gapool v%s\non %s_%s\n", Version, runtime.GOOS, runtime.GOARCH)
 			return nil

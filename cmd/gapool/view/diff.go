@@ -58,14 +58,16 @@ func compare(before, after cty.Value) Node {
 		return n
 	case !group(before) && !group(after):
 		n.Old, n.New = leafText(before), leafText(after)
+	case text(before) && text(after):
+		n.Open, n.Parts = byLine, compareLines(before, after)
 	case n.Action == engine.Update && (!group(before) || !group(after) || kind(before) != kind(after)):
 		// Of two shapes, the old one is told in a word.
-		if n.Old = leafText(before); group(before) {
-			n.Old = emptyText(kind(before), before.LengthInt())
-		}
-		if n.New = leafText(after); group(after) {
-			m := compare(cty.NilVal, after)
-			n.Open, n.Parts = m.Open, m.Parts
+		n.Old = summary(before)
+		if group(after) {
+			made := compare(cty.NilVal, after)
+			n.Open, n.Parts = made.Open, made.Parts
+		} else {
+			n.New = leafText(after)
 		}
 	default:
 		n.Open, n.Parts = compareGroups(before, after)
@@ -141,12 +143,21 @@ func group(v cty.Value) bool {
 	}
 }
 
-func emptyText(kind string, n int) string {
-	switch kind {
+// text reports whether v is a string, of one line or of several.
+func text(v cty.Value) bool {
+	return v != cty.NilVal && !v.IsMarked() && !v.IsNull() && v.IsKnown() && v.Type() == cty.String
+}
+
+// summary is a value in a word.
+func summary(v cty.Value) string {
+	if !group(v) {
+		return leafText(v)
+	}
+	switch kind(v) {
 	case byKey:
-		return "{ " + count(n, "element") + " }"
+		return "{ " + count(v.LengthInt(), "element") + " }"
 	case byPlace:
-		return "[ " + count(n, "element") + " ]"
+		return "[ " + count(v.LengthInt(), "element") + " ]"
 	default:
 		return "(several lines)"
 	}

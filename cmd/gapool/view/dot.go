@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"strconv"
+	"strings"
 
 	"github.com/gapool/gapool/engine"
 )
@@ -17,12 +17,18 @@ func Dot(w io.Writer, g *engine.Graph) error {
 	fmt.Fprintln(&b, "  rankdir = \"RL\"")
 	fmt.Fprintln(&b, "  node [shape = \"box\"]")
 	for _, n := range g.Nodes() {
-		fmt.Fprintf(&b, "  %s\n", strconv.Quote(n))
+		fmt.Fprintf(&b, "  %s\n", dotQuote(n))
 	}
 	for _, e := range g.Edges() {
-		fmt.Fprintf(&b, "  %s -> %s\n", strconv.Quote(e[0]), strconv.Quote(e[1]))
+		fmt.Fprintf(&b, "  %s -> %s\n", dotQuote(e[0]), dotQuote(e[1]))
 	}
 	fmt.Fprintln(&b, "}")
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// dotQuote writes a name as DOT's language wants it, in which only the quote
+// needs a backslash.
+func dotQuote(name string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(name, `\`, `\\`), `"`, `\"`) + `"`
 }

@@ -120,7 +120,7 @@ func addr(t *testing.T, s string) schema.Addr {
 	return a
 }
 
-func text(t *testing.T, p *engine.Plan, s Style) string {
+func planned(t *testing.T, p *engine.Plan, s Style) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := Plan(&b, p, s); err != nil {
@@ -315,7 +315,7 @@ func TestPlan(t *testing.T) {
 		"empty-destroy": {Mode: engine.Destroy},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := text(t, p, Style{})
+			got := planned(t, p, Style{})
 			golden(t, "plan-"+name, got)
 			for _, s := range []string{"s3cr3t", "hunter", "\x1b"} {
 				if strings.Contains(got, s) {
@@ -331,11 +331,11 @@ func TestPlanInColour(t *testing.T) {
 		Addr: addr(t, "docker_volume.data"), Type: volume, Action: engine.Create,
 		Before: cty.NullVal(volume.Implied()), After: volume.Build(set{"name": str("data")}),
 	}}}
-	got := text(t, p, NewStyle(true))
+	got := planned(t, p, NewStyle(true))
 	if want := "\x1b[32m+\x1b[0m resource \"docker_volume\" \"data\" {"; !strings.Contains(got, want) {
 		t.Errorf("no green sign %q in\n%s", want, got)
 	}
-	if plain := Printable(strings.ReplaceAll(got, "\n", "\t")); plain != strings.ReplaceAll(text(t, p, Style{}), "\n", "\t") {
+	if plain := Printable(strings.ReplaceAll(got, "\n", "\t")); plain != strings.ReplaceAll(planned(t, p, Style{}), "\n", "\t") {
 		t.Errorf("colours change more than colours:\n%s", got)
 	}
 }

@@ -1,0 +1,104 @@
+package view
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+	"pgregory.net/rapid"
+
+	"github.com/gapool/gapool/engine"
+)
+
+// What a comparison shows is enough to tell both sides: without what is added
+// it is the old list, without what is removed the new one.
+func TestAlignTellsBothSides(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 30)
+		old, new := words.Draw(t, "old"), words.Draw(t, "new")
+		var was, is []string
+		kept := 0
+		for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
+			was = append(was, old[r.old:r.oldEnd]...)
+			is = append(is, new[r.new:r.newEnd]...)
+			if r.same {
+				kept++
+			}
+		}
+		if !slices.Equal(was, old) || !slices.Equal(is, new) {
+			t.Fatalf("%v → %v reads as %v → %v", old, new, was, is)
+		}
+		if best := longestCommon(old, new); kept != best {
+			t.Fatalf("%v → %v keeps %d, and %d could be kept", old, new, kept, best)
+		}
+	})
+}
+
+// longestCommon is the length of a longest common subsequence, by definition.
+func longestCommon(a, b []string) int {
+	memo := map[[2]int]int{}
+	var f func(i, j int) int
+	f = func(i, j int) int {
+		if i == len(a) || j == len(b) {
+			return 0
+		}
+		k := [2]int{i, j}
+		if n, ok := memo[k]; ok {
+			return n
+		}
+		n := max(f(i+1, j), f(i, j+1))
+		if a[i] == b[j] {
+			n = max(n, f(i+1, j+1)+1)
+		}
+		memo[k] = n
+		return n
+	}
+	return f(0, 0)
+}
+
+// A list that is too long for the table is still told whole.
+func TestAlignOfVeryLongLists(t *testing.T) {
+	const n = 5000
+	runs := align(n, n, func(i, j int) bool { return i == j && i != 10 && i != n-10 })
+	if len(runs) != 10+1+9 {
+		t.Fatalf("%d runs", len(runs))
+	}
+	if gap := runs[10]; gap.same || gap.old != 10 || gap.oldEnd != n-9 || gap.new != 10 || gap.newEnd != n-9 {
+		t.Errorf("the middle is %+v", gap)
+	}
+}
+
+func TestCompareShapes(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after cty.Value
+		action        engine.Action
+		old, new      string
+		open          string
+		parts         int
+	}{
+		"nothing to a null":        {cty.NilVal, cty.NullVal(cty.String), engine.Create, "", "null", "", 0},
+		"null to a string":         {cty.NullVal(cty.String), str("x"), engine.Create, "", `"x"`, "", 0},
+		"a string to null":         {str("x"), cty.NullVal(cty.String), engine.Delete, `"x"`, "", "", 0},
+		"equal":                    {num(1), num(1), engine.NoOp, "", "1", "", 0},
+		"equal but for the mark":   {str("x"), secret(str("x")), engine.NoOp, sensitiveText, sensitiveText, "", 0},
+		"a list to unknown":        {strs("a", "b"), unknown(cty.List(cty.String)), engine.Update, "[ 2 elements ]", unknownText, "", 0},
+		"a word to lines":          {str("one"), str("one\ntwo"), engine.Update, "", "", byLine, 2},
+		"lines to a word":          {str("one\ntwo"), str("three"), engine.Update, "", "", byLine, 3},
+		"lines to a number":        {str("one\ntwo"), num(3), engine.Update, "(several lines)", "3", "", 0},
+		"lines to unknown":         {str("one\ntwo"), unknown(cty.String), engine.Update, "(several lines)", unknownText, "", 0},
+		"empty to full":            {cty.ListValEmpty(cty.String), strs("a"), engine.Update, "[]", "", byPlace, 1},
+		"full to empty":            {strs("a"), cty.ListValEmpty(cty.String), engine.Update, "[ 1 element ]", "[]", "", 0},
+		"a list to a map":          {strs("a"), dict("a", "b"), engine.Update, "[ 1 element ]", "", byKey, 1},
+		"a tuple to a list":        {cty.TupleVal([]cty.Value{str("a")}), strs("a", "b"), engine.Update, "", "", byPlace, 2},
+		"an unknown, sensitive":    {str("x"), secret(unknown(cty.String)), engine.Update, sensitiveText, sensitiveText, "", 0},
+		"an element of a secret":   {dict("a", "x"), cty.MapVal(set{"a": secret(str("y"))}), engine.Update, "", "", byKey, 1},
+		"one line with its ending": {str("a\n"), str("b\n"), engine.Update, `"a\n"`, `"b\n"`, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := compare(c.before, c.after)
+			if n.Action != c.action || n.Old != c.old || n.New != c.new || n.Open != c.open || len(n.Parts) != c.parts {
+				t.Errorf("got %+v", n)
+			}
+		})
+	}
+}
