@@ -23,11 +23,13 @@ import (
 	"github.com/gapool/gapool/cmd/gapool/view"
 	"github.com/gapool/gapool/engine/apply"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
+	"github.com/gapool/gapool/providers/ray"
 	"github.com/gapool/gapool/schema"
 )
 
 func main() {
-	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), []providers.Provider{}))
+	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), []providers.Provider{ray.Over(docker.New())}))
 }
 
 // Exit codes besides 0, nothing to do or done.

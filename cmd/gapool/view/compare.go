@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -16,8 +17,8 @@ import (
 // Compare returns what a change does to the object's attributes, then to its
 // nested blocks, each by name:
 //
-//   - a Create shows what is set or will be known, a Delete what is there and
-//     is not the engine's default;
+//   - a Create shows what is set or will be known, of a cluster's member less;
+//   - a Delete shows what is there and is not the engine's default;
 //   - any other shows the differences that lead to it, what follows from them
 //     (an ID that will be another), the object's id and name, and counts the
 //     rest.
@@ -42,7 +43,7 @@ func CompareTo(c, like *engine.Change) []Node { return created(c, like) }
 func created(c, like *engine.Change) []Node {
 	member := !c.Addr.Member.IsZero()
 	var rows []Node
-	equal, later := 0, 0
+	equal, later, usual := 0, 0, 0
 	for _, a := range inOrder(c.Type.Attrs) {
 		v := attr(c.After, a.Name)
 		switch {
@@ -51,17 +52,51 @@ func created(c, like *engine.Change) []Node {
 			equal++
 		case member && a.Computed && !v.IsKnown():
 			later++
+		case member && a.Default != cty.NilVal && same(v, a.Default):
+			usual++
 		default:
 			rows = append(rows, attrNodes(a, cty.NilVal, v)...)
 		}
 	}
+	if member {
+		condense(rows)
+	}
 	if equal > 0 {
 		rows = insertNote(rows, fmt.Sprintf("(%s as of %s)", count(equal, "attribute"), like.Addr))
+	}
+	if usual > 0 {
+		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(usual, "attribute")))
 	}
 	if later > 0 {
 		rows = insertNote(rows, fmt.Sprintf("(%s known after apply)", count(later, "attribute")))
 	}
 	return rows
+}
+
+// condense writes the lists in a member that is created on one line: nobody
+// wrote them, and there are as many as members.
+func condense(nodes []Node) {
+	for i := range nodes {
+		n := &nodes[i]
+		if n.Open != byPlace {
+			condense(n.Parts)
+			continue
+		}
+		var texts []string
+		for _, p := range n.Parts {
+			switch p.Open {
+			case "":
+				texts = append(texts, p.New)
+			case byLine:
+				texts = append(texts, "(several lines)")
+			default:
+				texts = nil
+			}
+		}
+		if len(texts) == len(n.Parts) {
+			n.Open, n.Parts, n.New = "", nil, "["+strings.Join(texts, ", ")+"]"
+		}
+	}
 }
 
 // equalTo reports whether two planned values will be equal, as far as a reader
