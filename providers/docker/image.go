@@ -1,0 +1,368 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/registry"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker/internal/build"
+	"github.com/gapool/gapool/schema"
+)
+
+func imageTable() *schema.Type {
+	return &schema.Type{
+		Name:   Image,
+		ByName: true,
+		Doc: "An image under a name: pulled from a registry, or built from a Dockerfile with BuildKit. " +
+			"A name that the engine has already is not pulled again: what is pushed upstream does not replace what runs. " +
+			"A built image is built anew when what it is made from changes.",
+		Attrs: []schema.Attr{
+			{Name: "name", Type: cty.String, Required: true, Change: schema.Replace, Normal: normalImage, Check: checkImage,
+				Doc: "Name of the image, with its tag or digest; without either the tag is `latest`."},
+			{Name: "platform", Type: cty.String,
+				Doc: "Platform to pull, such as `linux/amd64`; the engine's own if not set. An image that is there already is kept as it is."},
+			{Name: "triggers", Type: cty.Map(cty.String), Doc: "With `build`: any values that, when they change, build the image anew."},
+			{Name: "keep_locally", Type: cty.Bool, Doc: "Whether the name stays on the engine when the resource is destroyed."},
+			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
+			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable()}},
+			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
+				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers."},
+			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the image, `sha256:…`."},
+			{Name: "image_id", Type: cty.String, Computed: true, Doc: "The same: what a container's `image` is best set to."},
+			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
+		},
+		Validate: func(v cty.Value) []schema.Problem {
+			if b := v.GetAttr("build"); b.IsKnown() && b.IsNull() && known(v, "triggers") {
+				return []schema.Problem{{Attr: "triggers", Detail: "triggers build an image anew, and this one has no build block; remove them, or put the digest that is wanted into name."}}
+			}
+			return nil
+		},
+		Derive: deriveInputs,
+	}
+}
+
+func buildTable() []schema.Attr {
+	return []schema.Attr{
+		{Name: "context", Type: cty.String, Required: true, Doc: "Folder whose files the Dockerfile can copy."},
+		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
+		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
+		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history: secrets go into `secrets`."},
+		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
+		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
+		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the engine's own if not set."},
+		{Name: "network_mode", Type: cty.String, Doc: "Network of `RUN`: `default`, `host` or `none`."},
+		{Name: "extra_hosts", Type: cty.List(cty.String), Doc: "Lines `name:address` for the `/etc/hosts` of `RUN`."},
+		{Name: "cache_from", Type: cty.List(cty.String), Doc: "Images whose layers may be used again."},
+		{Name: "no_cache", Type: cty.Bool, Doc: "Whether each step runs, whatever ran before. It does not make a build necessary."},
+		{Name: "pull_parent", Type: cty.Bool, Doc: "Whether the base image is looked for in the registry though the engine has it."},
+		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`.", Block: &schema.Block{
+			Nesting: schema.List, Key: []string{"id"},
+			Attrs: []schema.Attr{
+				{Name: "id", Type: cty.String, Required: true, Doc: "Name of the secret in the Dockerfile."},
+				{Name: "src", Type: cty.String, Doc: "File that holds it."},
+				{Name: "env", Type: cty.String, Doc: "Environment variable that holds it."},
+			},
+		}},
+	}
+}
+
+// untagged stands for an image without a name in the engine's lists.
+const untagged = "<none>"
+
+// imageName is the normal form of what a configuration or the engine calls an
+// image: `nginx` and `docker.io/library/nginx:latest` are one. An ID stays an
+// ID. What is no name at all stays what it is.
+func imageName(s string) string {
+	if isHex(s) {
+		return "sha256:" + s
+	}
+	if isImageID(s) {
+		return s
+	}
+	ref, err := reference.ParseDockerRef(s)
+	if err != nil {
+		return s
+	}
+	return reference.FamiliarString(ref)
+}
+
+func isHex(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32
+}
+
+func isImageID(s string) bool {
+	hash, ok := strings.CutPrefix(s, "sha256:")
+	return ok && isHex(hash)
+}
+
+func normalImage(v cty.Value) cty.Value { return cty.StringVal(imageName(v.AsString())) }
+
+func checkImage(v cty.Value) error {
+	s := v.AsString()
+	if isImageID(s) {
+		return nil
+	}
+	if _, err := reference.ParseDockerRef(s); err != nil {
+		return fmt.Errorf("%q is not the name of an image: %w", s, err)
+	}
+	return nil
+}
+
+// deriveInputs fills build_inputs. It is unknown as long as a part of the build
+// is.
+func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
+	b, triggers := v.GetAttr("build"), v.GetAttr("triggers")
+	if b.IsKnown() && b.IsNull() {
+		return v, nil
+	}
+	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() {
+		return schema.With(v, map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}), nil
+	}
+	o := buildOptions(dir, b)
+	if t := textMap(v, "triggers"); len(t) > 0 {
+		// A map of strings is always JSON, its keys in order.
+		list, _ := json.Marshal(t)
+		o.Labels["\x00triggers"] = string(list) // no label can be called so
+	}
+	inputs, err := build.Inputs(context.Background(), o)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	return schema.With(v, map[string]cty.Value{"build_inputs": cty.StringVal(inputs)}), nil
+}
+
+func buildOptions(dir string, b cty.Value) build.Options {
+	o := build.Options{
+		Context:     from(dir, text(b, "context")),
+		Dockerfile:  text(b, "dockerfile"),
+		Target:      text(b, "target"),
+		Args:        textMap(b, "build_args"),
+		Labels:      map[string]string{},
+		Platform:    text(b, "platform"),
+		NoCache:     truth(b, "no_cache"),
+		Pull:        truth(b, "pull_parent"),
+		NetworkMode: text(b, "network_mode"),
+		ExtraHosts:  texts(b, "extra_hosts"),
+		CacheFrom:   texts(b, "cache_from"),
+	}
+	for _, name := range []string{"label", "labels"} {
+		for k, l := range textMap(b, name) {
+			o.Labels[k] = l
+		}
+	}
+	for _, s := range blocks(b, "secrets") {
+		secret := build.Secret{ID: text(s, "id"), Env: text(s, "env")}
+		if src := text(s, "src"); src != "" {
+			secret.File = from(dir, src)
+		}
+		o.Secrets = append(o.Secrets, secret)
+	}
+	return o
+}
+
+func from(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// imageObject is the normal form of what a name means. An image carries no
+// owner: pulled ones have no labels of ours, and a built one may be shared.
+func (p *Provider) imageObject(name string, i image.Summary) *providers.Object {
+	return &providers.Object{
+		Kind: Image, ID: i.ID, Name: name, Created: time.Unix(i.Created, 0), Started: true,
+		Attrs: p.image.Build(map[string]cty.Value{
+			"name":         cty.StringVal(name),
+			"build_inputs": stringOrNull(i.Labels[labelInputs]),
+			"id":           cty.StringVal(i.ID),
+			"image_id":     cty.StringVal(i.ID),
+			"repo_digest":  stringOrNull(repoDigest(name, i.RepoDigests)),
+		}),
+		Defaults: p.image.Null(),
+	}
+}
+
+// repoDigest picks the digest of the name's own repository.
+func repoDigest(name string, digests []string) string {
+	ref, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return ""
+	}
+	slices.Sort(digests)
+	for _, d := range digests {
+		if r, err := reference.ParseNormalizedNamed(d); err == nil && r.Name() == ref.Name() {
+			return reference.FamiliarString(r)
+		}
+	}
+	return ""
+}
+
+// images are the verbs for docker_image.
+type images struct{ e *Engine }
+
+func (r images) Type() *schema.Type { return r.e.tables.image }
+
+func (r images) Create(ctx context.Context, req *providers.Request) (*providers.Object, error) {
+	var err error
+	if b := req.Want.GetAttr("build"); !b.IsNull() {
+		err = r.build(ctx, req, b)
+	} else {
+		err = r.pull(ctx, req)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Read(ctx, providers.Ref{Kind: Image, Name: req.Name})
+}
+
+// Update is for the rows that are gapool's own: nothing changes on the engine.
+func (r images) Update(ctx context.Context, req *providers.Request) (*providers.Object, error) {
+	return r.Read(ctx, req.Prior.Ref())
+}
+
+func (r images) build(ctx context.Context, req *providers.Request, b cty.Value) error {
+	o := buildOptions(req.Dir, b)
+	o.Tags = []string{req.Name}
+	o.Labels[labelInputs] = text(req.Want, "build_inputs")
+	_, err := build.Build(ctx, r.e.api, o, func(ev build.Event) {
+		p := providers.Progress{Stage: ev.Step, Line: ev.Line, Done: ev.Current, Total: ev.Total}
+		if ev.Kind != build.Log && ev.Kind != build.Failed {
+			p.Line = ""
+		}
+		req.Report(p)
+	})
+	if err != nil {
+		return fmt.Errorf("image %s: %w", req.Name, err)
+	}
+	return nil
+}
+
+// pull pulls the image with the credentials of the docker command.
+func (r images) pull(ctx context.Context, req *providers.Request) error {
+	what := "pull image " + req.Name
+	auth, err := r.credentials(req.Name)
+	if err != nil {
+		return problem("%s: %w", what, err)
+	}
+	body, err := r.e.api.ImagePull(ctx, req.Name, image.PullOptions{RegistryAuth: auth, Platform: text(req.Want, "platform")})
+	if cerrdefs.IsNotFound(err) {
+		return problem("%s: %w; check the name, and that you may read it (docker login)", what, err)
+	}
+	if err != nil {
+		return first(what, err)
+	}
+	err = followPull(body, req.Report)
+	if err := errors.Join(err, body.Close()); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (r images) credentials(name string) (string, error) {
+	ref, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", err
+	}
+	host := reference.Domain(ref)
+	server := host
+	if host == "docker.io" {
+		server = "https://index.docker.io/v1/" // what docker login calls it
+	}
+	a, err := r.e.config.GetAuthConfig(server)
+	if err != nil {
+		return "", fmt.Errorf("credentials for %s: %w", host, err)
+	}
+	return registry.EncodeAuthConfig(registry.AuthConfig{
+		Username: a.Username, Password: a.Password, Auth: a.Auth,
+		ServerAddress: a.ServerAddress, IdentityToken: a.IdentityToken, RegistryToken: a.RegistryToken,
+	})
+}
+
+// followPull reports the sum over the layers.
+func followPull(body io.Reader, report func(providers.Progress)) error {
+	done, total := map[string]int64{}, map[string]int64{}
+	for messages := json.NewDecoder(body); ; {
+		var m struct {
+			ID, Status     string
+			ProgressDetail struct{ Current, Total int64 }
+			ErrorDetail    *struct{ Message string }
+		}
+		switch err := messages.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("the engine's answer broke off: %w", err)
+		case m.ErrorDetail != nil:
+			return errors.New(m.ErrorDetail.Message)
+		case m.Status != "Downloading" || m.ProgressDetail.Total <= 0:
+			continue
+		}
+		done[m.ID], total[m.ID] = m.ProgressDetail.Current, m.ProgressDetail.Total
+		p := providers.Progress{Stage: "pulling"}
+		for id := range total {
+			p.Done += done[id]
+			p.Total += total[id]
+		}
+		report(p)
+	}
+}
+
+// Delete takes the name away, if it still means the same image. The engine
+// removes the image itself with its last name, unless a container uses it; then
+// it refuses (409), and the image is kept.
+func (r images) Delete(ctx context.Context, req *providers.Request) error {
+	what := "remove image " + req.Prior.Name
+	now, err := r.Read(ctx, req.Prior.Ref())
+	switch {
+	case errors.Is(err, providers.ErrNotFound):
+		return nil
+	case err != nil:
+		return providers.NoEffect(fmt.Errorf("%s: %w", what, err))
+	case now.ID != req.Prior.ID:
+		return nil // the name has moved on to another image
+	}
+	_, err = r.e.api.ImageRemove(ctx, req.Prior.Name, image.RemoveOptions{PruneChildren: true})
+	switch {
+	case err == nil || cerrdefs.IsNotFound(err):
+		return nil
+	case cerrdefs.IsConflict(err):
+		req.Report(providers.Progress{Stage: "kept, since a container uses it"})
+		return nil
+	default:
+		return first(what, err)
+	}
+}
+
+// Read finds an image by its name: what has none any more is not found.
+func (r images) Read(ctx context.Context, ref providers.Ref) (*providers.Object, error) {
+	name := cmp.Or(ref.Name, ref.ID)
+	i, err := r.e.api.ImageInspect(ctx, name)
+	if err != nil {
+		return nil, notFound("image "+name, err)
+	}
+	s := image.Summary{ID: i.ID, RepoDigests: i.RepoDigests}
+	if t, err := time.Parse(time.RFC3339Nano, i.Created); err == nil {
+		s.Created = t.Unix()
+	}
+	if i.Config != nil {
+		s.Labels = i.Config.Labels
+	}
+	return r.e.tables.imageObject(imageName(name), s), nil
+}
