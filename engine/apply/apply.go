@@ -322,14 +322,15 @@ func (r *runner) outputs() error {
 	next := map[string]state.Output{}
 	changed := false
 	for _, oc := range r.p.Outputs {
-		if oc.Action != engine.NoOp {
+		rec, had := old[oc.Name]
+		unrecorded := !had && !oc.After.IsNull() // of a state that was rebuilt
+		if oc.Action != engine.NoOp || unrecorded {
 			changed = true
 		}
-		rec, had := old[oc.Name]
 		switch {
 		case oc.Action == engine.Delete:
 			continue
-		case oc.Action == engine.NoOp:
+		case oc.Action == engine.NoOp && !unrecorded:
 			if had {
 				next[oc.Name] = rec
 			}

@@ -54,12 +54,20 @@ func (p *planner) output(name string) engine.OutputChange {
 	if diags.HasErrors() {
 		return oc
 	}
+	if p.o.Mode == engine.RefreshOnly && !v.IsWhollyKnown() {
+		return oc // it stays as it was recorded
+	}
 	oc.After, oc.Sensitive = v, out.Sensitive
 	switch {
 	case !had:
 		oc.Action = engine.Create
 		if bare, _ := v.UnmarkDeep(); bare.IsKnown() && bare.IsNull() {
 			oc.Action = engine.NoOp // an output that is null is not there
+		}
+		// Where the state was rebuilt from labels, its outputs are those of what
+		// was found: nothing says that they were others.
+		if p.rebuilt && v.IsWhollyKnown() {
+			oc.Action = engine.NoOp
 		}
 	case !sameOutput(old, out.Sensitive, v):
 		oc.Action = engine.Update

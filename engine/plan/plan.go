@@ -71,6 +71,7 @@ type planner struct {
 	members  map[schema.Addr]providers.Member // by the member's address
 	extras   []extra
 	order    []*engine.Change // in which they were decided
+	rebuilt  bool             // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.

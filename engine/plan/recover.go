@@ -248,6 +248,7 @@ func (p *planner) checkLineage(all []*found) {
 		for l := range seen {
 			p.plan.Lineage = l
 		}
+		p.rebuilt = true
 		p.plan.Notes = append(p.plan.Notes, "There is no state here; it was rebuilt from the labels of what runs.")
 		return
 	}
