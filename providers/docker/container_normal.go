@@ -44,10 +44,31 @@ func (p *Provider) containerObject(c container.InspectResponse, img imageConfig,
 	if t, err := time.Parse(time.RFC3339Nano, c.Created); err == nil {
 		obj.Created = t
 	}
+	obj.State, obj.Since = stateOf(c.State)
 	if c.State.Dead {
 		obj.Broken = "the engine could not remove it whole"
 	}
 	return obj
+}
+
+// stateOf is a container's state for people, and since when it is so.
+func stateOf(s *container.State) (string, time.Time) {
+	text, at := string(s.Status), s.StartedAt
+	switch s.Status {
+	case container.StateRunning:
+		if h := s.Health; h != nil && h.Status != "" && h.Status != container.NoHealthcheck {
+			text += " (" + string(h.Status) + ")"
+		}
+	case container.StateExited:
+		text, at = fmt.Sprintf("%s (%d)", text, s.ExitCode), s.FinishedAt
+	case container.StateCreated:
+		return text, time.Time{}
+	}
+	since, err := time.Parse(time.RFC3339Nano, at)
+	if err != nil {
+		return text, time.Time{}
+	}
+	return text, since
 }
 
 // started reports whether a container ever ran.

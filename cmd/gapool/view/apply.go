@@ -243,7 +243,7 @@ func (a *Apply) addBar(r *running) {
 	r.bar = a.bars.MustAdd(0, mpb.BarFillerFunc(func(w io.Writer, st decor.Statistics) error {
 		_, err := io.WriteString(w, a.s.Faint(runewidth.Truncate(a.barText(r), st.AvailableWidth, "…")))
 		return err
-	}))
+	}), mpb.BarFillerTrim())
 }
 
 // barText is the line of a running step on a terminal.

@@ -376,7 +376,7 @@ func (t planText) losses() {
 		t.line("  %s", t.s.Loud(text))
 	}
 	if t.p.Unapproved != "" {
-		t.line("The prompt of an apply asks for the name; without a prompt, %s.", t.p.Unapproved)
+		t.line("An apply asks for the name. Where nobody can answer: %s", t.p.Unapproved)
 	}
 	t.line("")
 }
