@@ -2,7 +2,7 @@
 # and root nothing has to be prepared. `make` alone lists what there is.
 
 GO            ?= go
-GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.2
+GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
 
@@ -35,6 +35,10 @@ lint: ## golangci-lint, which is compiled the first time (minutes)
 fmt: ## gofmt all Go files, gapool fmt the examples
 	gofmt -w $$(git ls-files '*.go')
 	$(GO) run ./cmd/gapool fmt -recursive examples
+
+.PHONY: docs
+docs: ## write docs/resources.md from the attribute tables
+	$(GO) test . -run TestResourcesPage -update -count=1
 
 .PHONY: clean
 clean: ## remove what make built; containers and state stay

@@ -3,8 +3,10 @@
 package house_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -17,7 +19,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gapool/gapool/providers/docker"
+	"github.com/gapool/gapool/providers/ray"
+	"github.com/gapool/gapool/schema"
 )
+
+var update = flag.Bool("update", false, "write docs/resources.md anew")
 
 const module = "github.com/gapool/gapool"
 
@@ -31,6 +41,7 @@ var mayImport = map[string][]string{
 	"providers":              {"schema"},
 	"providers/docker":       {"schema", "providers"},
 	"providers/ray":          {"schema", "providers"},
+	"providers/ray/raytest":  {"schema", "providers", "providers/ray", "providers/mem"},
 	"providers/mem":          {"schema", "providers"},
 	"providers/providertest": {"schema", "providers"},
 	"engine":                 {"schema", "state", "providers"},
@@ -57,7 +68,9 @@ type goPackage struct {
 
 func ours(t *testing.T) []goPackage {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", "./...").Output()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,5 +174,27 @@ func TestDocumentationLinksToWhatIsThere(t *testing.T) {
 	}
 	if links == 0 {
 		t.Error("no links were found at all")
+	}
+}
+
+// The page is made of the attribute tables, so it cannot be out of date.
+func TestResourcesPageIsThatOfTheTables(t *testing.T) {
+	const page = "docs/resources.md"
+	var want bytes.Buffer
+	want.WriteString("<!-- Made of the attribute tables by `make docs`. -->\n\n")
+	if err := schema.WriteMarkdown(&want, ray.Over(docker.New()).Types()); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(page, want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(got), want.String()); diff != "" {
+		t.Errorf("%s is not what the tables say; run make docs (-page +tables):\n%s", page, diff)
 	}
 }

@@ -185,7 +185,10 @@ gapool {
   stack = "NAME"
 }
 variable "image" {}
-variable "command" { default = ["no-such-command"] }
+variable "command" {
+  type    = list(string)
+  default = ["no-such-command"]
+}
 resource "docker_network" "lab" {
   name = "NAME"
 }
@@ -193,7 +196,8 @@ resource "docker_container" "first" {
   name    = "NAME-first"
   image   = var.image
   command = var.command
-  init    = true
+
+  destroy_grace_seconds = 1
   networks_advanced { name = docker_network.lab.name }
 }
 resource "docker_container" "second" {
