@@ -96,6 +96,9 @@ func (e *Engine) finish(ctx context.Context, id string, s containerSpec, files [
 	if err := e.Upload(ctx, id, files...); err != nil {
 		return err
 	}
+	if err := e.putSecrets(ctx, id, req.Files); err != nil {
+		return err
+	}
 	if prepare != nil {
 		if err := prepare(ctx, id); err != nil {
 			return err

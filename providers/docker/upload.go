@@ -208,7 +208,9 @@ func (e *Engine) Upload(ctx context.Context, id string, files ...File) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	if err := e.api.CopyToContainer(ctx, id, "/", &b, container.CopyToContainerOptions{CopyUIDGID: true}); err != nil {
+	// Not CopyUIDGID, which gives all files to the container's user, and looks
+	// that one up among the users of the engine's machine.
+	if err := e.api.CopyToContainer(ctx, id, "/", &b, container.CopyToContainerOptions{}); err != nil {
 		return fmt.Errorf("upload to container %.12s: %w", id, err)
 	}
 	return nil
