@@ -12,11 +12,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/providers/ray"
 	"github.com/gapool/gapool/providers/ray/raytest"
@@ -45,7 +44,7 @@ type lab struct {
 func bubble(t *testing.T, f func(*testing.T, *lab)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lab{t: t, addr: schema.Addr{Type: ray.ClusterType, Name: "pool"}}
-		l.world = mem.New("docker", &schema.Type{Name: "docker"}, []*schema.Type{ray.PlainTable()}, mem.Faults(func(c mem.Call) error {
+		l.world = mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Faults(func(c mem.Call) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if c.When == mem.Before && c.Op != mem.Read && c.Op != mem.Refresh {
@@ -83,20 +82,7 @@ worker_group "cpu" {
   resources = { island = 1 }
 }
 ` + more
-	file, diags := hclsyntax.ParseConfig([]byte(body), "pool.gapool.hcl", hcl.InitialPos)
-	if diags.HasErrors() {
-		l.t.Fatal(diags)
-	}
-	i := slices.IndexFunc(l.p.Types(), func(t *schema.Type) bool { return t.Name == ray.ClusterType })
-	table := l.p.Types()[i]
-	v, diags := table.Decode(file.Body, nil)
-	if diags.HasErrors() {
-		l.t.Fatal(diags)
-	}
-	var err error
-	if l.want, err = table.Derive("", v); err != nil {
-		l.t.Fatal(err)
-	}
+	l.want = ray.Decode(l.t, l.p, body)
 }
 
 func (l *lab) members() []providers.Member {

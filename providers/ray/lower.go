@@ -203,8 +203,8 @@ func (p *provider) lowerMember(cluster, block cty.Value, m Member) (cty.Value, e
 		"entrypoint":   cty.UnknownVal(cty.List(cty.String)),
 		"command":      cty.UnknownVal(cty.List(cty.String)),
 		"env":          cty.UnknownVal(cty.Map(cty.String)),
-		"healthcheck":  healthcheck(m.Group == HeadGroup),
-		"networks_advanced": cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{
+		"healthcheck":  p.healthcheck(m.Group == HeadGroup),
+		"networks_advanced": cty.TupleVal([]cty.Value{p.block("networks_advanced", map[string]cty.Value{
 			"name": cluster.GetAttr("network"), "aliases": cty.SetVal([]cty.Value{cty.StringVal(m.Container)}),
 		})}),
 	}
@@ -232,7 +232,7 @@ func (p *provider) lowerMember(cluster, block cty.Value, m Member) (cty.Value, e
 		raw["entrypoint"], raw["command"] = listOf(command[:1]), listOf(command[1:])
 	}
 	if m.Group == HeadGroup && !block.GetAttr("dashboard_port").IsNull() {
-		raw["ports"] = cty.TupleVal([]cty.Value{cty.ObjectVal(map[string]cty.Value{
+		raw["ports"] = cty.TupleVal([]cty.Value{p.block("ports", map[string]cty.Value{
 			"internal": cty.NumberIntVal(DashboardPort),
 			"external": block.GetAttr("dashboard_port"),
 			"ip":       block.GetAttr("dashboard_ip"),
@@ -243,7 +243,24 @@ func (p *provider) lowerMember(cluster, block cty.Value, m Member) (cty.Value, e
 			raw[name] = block.GetAttr(name)
 		}
 	}
-	return p.container.Normalize(cty.ObjectVal(raw))
+	return p.container.Normalize(written(p.container.Attrs, raw))
+}
+
+// written is what the table's decoder would read if only set were written: what
+// is left out is null there, so that Normalize gives it its default.
+func written(attrs []schema.Attr, set map[string]cty.Value) cty.Value {
+	for i := range attrs {
+		a := &attrs[i]
+		if _, ok := set[a.Name]; !ok && a.Block == nil {
+			set[a.Name] = cty.NullVal(a.Type)
+		}
+	}
+	return cty.ObjectVal(set)
+}
+
+// block is one nested block of a container.
+func (p *provider) block(name string, set map[string]cty.Value) cty.Value {
+	return written(p.container.Attr(name).Block.Attrs, set)
 }
 
 // configure fills in what the blocks say of Ray's node, and reports whether all
@@ -302,9 +319,9 @@ func overlay(cluster, block cty.Value, own map[string]string) cty.Value {
 	return cty.MapVal(out)
 }
 
-func healthcheck(head bool) cty.Value {
+func (p *provider) healthcheck(head bool) cty.Value {
 	probe := HealthProbe(head)
-	return cty.ObjectVal(map[string]cty.Value{
+	return p.block("healthcheck", map[string]cty.Value{
 		"test":         listOf(probe.Test),
 		"interval":     cty.StringVal(probe.Interval.String()),
 		"timeout":      cty.StringVal(probe.Timeout.String()),

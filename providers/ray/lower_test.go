@@ -1,7 +1,6 @@
 package ray
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,60 +13,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/schema"
 )
-
-// plain is a provider of containers with the rows that members use.
-type plain struct{ table *schema.Type }
-
-func (p plain) Name() string          { return "docker" }
-func (p plain) Config() *schema.Type  { return &schema.Type{Name: "docker"} }
-func (p plain) Types() []*schema.Type { return []*schema.Type{p.table} }
-
-func (p plain) Connect(context.Context, cty.Value) (providers.Engine, error) {
-	return nil, fmt.Errorf("there is no engine")
-}
-
-func plainProvider() plain {
-	words := func(name string) schema.Attr {
-		return schema.Attr{Name: name, Type: cty.List(cty.String), Change: schema.Replace}
-	}
-	attr := func(name string, ty cty.Type) schema.Attr {
-		return schema.Attr{Name: name, Type: ty, Change: schema.Replace}
-	}
-	return plain{&schema.Type{Name: containerType, Attrs: []schema.Attr{
-		attr("name", cty.String), attr("image", cty.String), words("entrypoint"), words("command"),
-		attr("env", cty.Map(cty.String)), attr("init", cty.Bool),
-		{Name: "restart", Type: cty.String, Change: schema.Update},
-		{Name: "must_run", Type: cty.Bool, Change: schema.Update, Demand: true}, attr("stop_timeout", cty.Number), attr("shm_size", cty.Number),
-		{Name: "memory", Type: cty.Number, Change: schema.Replace, Accept: func(v cty.Value) (cty.Value, error) {
-			if v.Type() == cty.String {
-				var n int64
-				if _, err := fmt.Sscanf(v.AsString(), "%dg", &n); err != nil {
-					return v, err
-				}
-				return cty.NumberIntVal(n * 1024), nil
-			}
-			return v, nil
-		}},
-		{Name: "healthcheck", Change: schema.Replace, Block: &schema.Block{Attrs: []schema.Attr{
-			words("test"), attr("interval", cty.String), attr("timeout", cty.String),
-			attr("start_period", cty.String), attr("retries", cty.Number),
-		}}},
-		{Name: "networks_advanced", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
-			attr("name", cty.String), attr("aliases", cty.Set(cty.String)),
-		}}},
-		{Name: "ports", Change: schema.Replace, Block: &schema.Block{Nesting: schema.List, Attrs: []schema.Attr{
-			attr("internal", cty.Number), attr("external", cty.Number), attr("ip", cty.String),
-		}}},
-		{Name: "volumes", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Attrs: []schema.Attr{
-			attr("container_path", cty.String), attr("volume_name", cty.String),
-		}}},
-	}}}
-}
-
-// PlainTable is the container's table, for tests of another package.
-func PlainTable() *schema.Type { return plainProvider().table }
 
 var pool = schema.Addr{Type: ClusterType, Name: "pool"}
 
@@ -91,6 +39,16 @@ func decode(t *testing.T, p *provider, body string) (cty.Value, hcl.Diagnostics)
 		t.Fatal(err)
 	}
 	return v, nil
+}
+
+// Decode is decode for the tests outside of the package.
+func Decode(t *testing.T, over providers.Provider, body string) cty.Value {
+	t.Helper()
+	p, ok := over.(*provider)
+	if !ok {
+		t.Fatalf("a %T has no clusters", over)
+	}
+	return mustDecode(t, p, body)
 }
 
 func mustDecode(t *testing.T, p *provider, body string) cty.Value {
@@ -198,7 +156,7 @@ func wantText(v cty.Value) string {
 }
 
 func TestMembersOfACluster(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	v := mustDecode(t, p, twoGroups)
 	members, err := p.Lower(pool, v, nil, providers.Info{CPUs: 1})
 	if err != nil {
@@ -230,12 +188,17 @@ init true
 memory 2048
 must_run true
 name genetic-head
+network_mode bridge
 networks_advanced [{aliases=[genetic-head] name=net}]
-ports [{external=8266 internal=8265 ip=127.0.0.1}]
+ports [{external=8266 internal=8265 ip=127.0.0.1 protocol=tcp}]
+remove_volumes true
 restart unless-stopped
 shm_size 676
+start true
 stop_timeout 17
-volumes [{container_path=/data volume_name=data}]
+volumes [{container_path=/data read_only=false volume_name=data}]
+wait false
+wait_timeout 60
 `
 	if diff := cmp.Diff(head, wantText(members[0].Want)); diff != "" {
 		t.Errorf("the head (-want +got):\n%s", diff)
@@ -248,10 +211,15 @@ init true
 memory 1536
 must_run true
 name genetic-cpu-1
+network_mode bridge
 networks_advanced [{aliases=[genetic-cpu-1] name=net}]
+remove_volumes true
 restart unless-stopped
 shm_size 506
+start true
 stop_timeout 17
+wait false
+wait_timeout 60
 `
 	if diff := cmp.Diff(worker, wantText(members[3].Want)); diff != "" {
 		t.Errorf("a worker (-want +got):\n%s", diff)
@@ -270,7 +238,7 @@ stop_timeout 17
 }
 
 func TestWhatIsUnknownStaysUnknownInTheMembers(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	v := mustDecode(t, p, `
 name    = "genetic"
 image   = unknown
@@ -333,7 +301,7 @@ func worker(p *provider, group string, index int, change func(*providers.Object)
 }
 
 func TestWhoStaysAndWhoGoes(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	idle := func(d time.Duration) func(*providers.Object) {
 		return func(o *providers.Object) { o.Detail = &NodeInfo{Status: NodeIdle, IdleFor: d} }
 	}
@@ -392,7 +360,7 @@ func TestWhoStaysAndWhoGoes(t *testing.T) {
 }
 
 func TestWavesAreSmallAndLoweringIsDeterministic(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	v := mustDecode(t, p, "name = \"genetic\"\nimage = \"i\"\nnetwork = \"n\"\nhead {}\nworker_group \"a\" { replicas = 5 }\nworker_group \"b\" { replicas = 500 }")
 	for _, c := range []struct{ cpus, wave int }{{0, waveBlind}, {2, 2 * wavePerCPU}} {
 		var last []providers.Member
@@ -430,7 +398,7 @@ func TestWavesAreSmallAndLoweringIsDeterministic(t *testing.T) {
 }
 
 func TestMistakesInACluster(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	base := map[string]string{"name": `name = "genetic"`, "image": `image = "i"`, "network": `network = "n"`, "head": "head {}"}
 	for name, c := range map[string]struct {
 		with map[string]string
@@ -469,29 +437,33 @@ func TestMistakesInACluster(t *testing.T) {
 }
 
 func TestAContainerThatJoinsTheClientPort(t *testing.T) {
-	p := over(plainProvider(), nil)
-	for _, c := range []struct{ body, attr string }{
-		{`command = ["ray", "start", "--address=head:10001"]`, "command"},
-		{"entrypoint = [\"ray\", \"start\"]\ncommand = [\"--block\", \"--address\", \"head:10001\"]", "command"},
-		{`entrypoint = ["sh", "-c", "exec ray start --address=ray://head:10001"]`, "entrypoint"},
-	} {
-		file, diags := hclsyntax.ParseConfig([]byte(c.body), "x.hcl", hcl.InitialPos)
+	p := over(docker.New(), nil)
+	const base = "name = \"hand-made\"\nimage = \"ray\"\n"
+	read := func(body string) hcl.Diagnostics {
+		file, diags := hclsyntax.ParseConfig([]byte(base+body), "x.hcl", hcl.InitialPos)
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
 		_, diags = p.container.Decode(file.Body, nil)
-		if !diags.HasErrors() || !strings.Contains(diags.Error(), "6379") {
-			t.Errorf("%s: diagnostics %v, want one that names 6379", c.body, diags)
+		return diags
+	}
+	for body, line := range map[string]int{
+		`command = ["ray", "start", "--address=head:10001"]`:                                        3,
+		"entrypoint = [\"ray\", \"start\"]\ncommand = [\"--block\", \"--address\", \"head:10001\"]": 4,
+		`entrypoint = ["sh", "-c", "exec ray start --address=ray://head:10001"]`:                    3,
+	} {
+		diags := read(body)
+		if !diags.HasErrors() || !strings.Contains(diags.Error(), "6379") || diags[0].Subject.Start.Line != line {
+			t.Errorf("%s: diagnostics %v, want one in line %d that names 6379", body, diags, line)
 		}
 	}
-	file, _ := hclsyntax.ParseConfig([]byte(`command = ["ray", "start", "--address=head:6379"]`), "x.hcl", hcl.InitialPos)
-	if _, diags := p.container.Decode(file.Body, nil); diags.HasErrors() {
+	if diags := read(`command = ["ray", "start", "--address=head:6379"]`); diags.HasErrors() {
 		t.Errorf("the right port: %v", diags)
 	}
 }
 
 func TestTheTypesOfTheProvider(t *testing.T) {
-	p := over(plainProvider(), nil)
+	p := over(docker.New(), nil)
 	var names []string
 	for _, ty := range p.Types() {
 		names = append(names, ty.Name)
@@ -501,7 +473,7 @@ func TestTheTypesOfTheProvider(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{containerType, ClusterType}, names); diff != "" {
+	if diff := cmp.Diff([]string{"docker_container", "docker_image", "docker_network", "docker_volume", "ray_cluster"}, names); diff != "" {
 		t.Errorf("types (-want +got):\n%s", diff)
 	}
 	var undocumented func(where string, attrs []schema.Attr)

@@ -31,8 +31,8 @@ import (
 
 const testToken = "0123456789abcdef0123456789abcdef"
 
-// docker runs the docker command and returns its standard output.
-func docker(t *testing.T, args ...string) string {
+// runDocker runs the docker command and returns its standard output.
+func runDocker(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := tryDocker(nil, args...)
 	if err != nil {
@@ -99,13 +99,13 @@ func create(t *testing.T, image, network, alias string, m Member) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		args = append(args, "--env", name+"="+env[name])
 	}
-	docker(t, append(append(args, image), command[1:]...)...)
+	runDocker(t, append(append(args, image), command[1:]...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, _ := tryDocker(nil, "logs", "--tail", "30", m.Container)
 			t.Logf("%s:\n%s", m.Container, logs)
 		}
-		docker(t, "rm", "--force", "--volumes", m.Container)
+		runDocker(t, "rm", "--force", "--volumes", m.Container)
 	})
 	if _, err := tryDocker(tokenArchive(t), "cp", "-", m.Container+":/"); err != nil {
 		t.Fatal(err)
@@ -194,8 +194,8 @@ func TestARealClusterStartsIsAskedAndDrains(t *testing.T) {
 	}
 
 	name := fmt.Sprintf("gapool-test-member-%d", os.Getpid())
-	docker(t, "network", "create", "--label", "gapool.test=member", name)
-	t.Cleanup(func() { docker(t, "network", "rm", name) })
+	runDocker(t, "network", "create", "--label", "gapool.test=member", name)
+	t.Cleanup(func() { runDocker(t, "network", "rm", name) })
 
 	memory, err := DivideMemory(1280)
 	if err != nil {
@@ -238,12 +238,12 @@ func TestARealClusterStartsIsAskedAndDrains(t *testing.T) {
 		return c
 	}
 
-	docker(t, "start", head.Container)
+	runDocker(t, "start", head.Container)
 	c := nodes("the head is up", func(c gcs.Cluster) bool { return len(c.Nodes) == 1 })
 	if n := c.Nodes[0]; !n.Head || n.InstanceID != head.Container || n.NodeType != HeadGroup || n.Total["CPU"] != 0 {
 		t.Errorf("the head's node is %+v", n)
 	}
-	docker(t, "start", worker.Container)
+	runDocker(t, "start", worker.Container)
 	c = nodes("the worker joins", func(c gcs.Cluster) bool { return len(c.Nodes) == 2 })
 	n, ok := gcs.Match(c.Nodes, worker.Container)
 	if !ok {
@@ -292,7 +292,7 @@ func TestARealClusterStartsIsAskedAndDrains(t *testing.T) {
 	}
 
 	// A driver that holds the worker's CPU, and asks for more than there is.
-	docker(t, "exec", "--detach", head.Container, "python3", "-c", `
+	runDocker(t, "exec", "--detach", head.Container, "python3", "-c", `
 import ray, time, os
 ray.init(address="auto")
 @ray.remote(num_cpus=1)
@@ -323,7 +323,7 @@ ray.get(held)
 		t.Errorf("a busy worker's drain: accepted %v, %q, error %v; want it refused with a reason", accepted, why, err)
 	}
 
-	docker(t, "exec", worker.Container, "touch", "/tmp/go")
+	runDocker(t, "exec", worker.Container, "touch", "/tmp/go")
 	until(t, "the driver ends", func() (bool, string) { list := jobs(); return len(list) == 0, fmt.Sprint(list) })
 	until(t, "the idle worker's drain", func() (bool, string) {
 		accepted, why, err := client.Drain(ctx, n.ID, gcs.IdleTermination, "test", time.Now().Add(time.Minute))
@@ -343,20 +343,20 @@ ray.get(held)
 	}
 
 	// Once more live than dead: the container starts again under its old name.
-	docker(t, "restart", worker.Container)
+	runDocker(t, "restart", worker.Container)
 	c = nodes("the worker is back", func(c gcs.Cluster) bool { return len(gcs.Live(c.Nodes, worker.Container)) == 1 })
 	if again, ok := gcs.Match(c.Nodes, worker.Container); !ok || again.ID == n.ID || len(c.Nodes) != 3 {
 		t.Errorf("after a restart the node is %s (%v) of %d records, want a new one of 3", again.ID, ok, len(c.Nodes))
 	}
 
 	// A restarted head answers the same client.
-	docker(t, "restart", head.Container)
+	runDocker(t, "restart", head.Container)
 	nodes("the head is back", func(c gcs.Cluster) bool {
 		return slices.ContainsFunc(c.Nodes, func(n gcs.Node) bool { return n.Head && n.Live() })
 	})
 
 	processes := func() string {
-		return docker(t, "exec", head.Container, "sh", "-c", `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done`)
+		return runDocker(t, "exec", head.Container, "sh", "-c", `for p in /proc/[0-9]*; do tr '\0' ' ' <$p/cmdline; echo; done`)
 	}
 	if list := processes(); !strings.Contains(list, "create_connection") {
 		t.Errorf("no relay is seen while the client is open:\n%s", list)
@@ -370,7 +370,10 @@ ray.get(held)
 		list := processes()
 		return !strings.Contains(list, "create_connection"), list
 	})
-	if strings.Contains(docker(t, "inspect", head.Container, worker.Container), testToken) {
+	if strings.Contains(runDocker(t, "inspect", head.Container, worker.Container), testToken) {
 		t.Error("the token is seen by inspecting the containers")
 	}
 }
+
+// Image is rayImage for the tests outside of the package.
+func Image(t *testing.T) string { return rayImage(t) }
