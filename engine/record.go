@@ -100,6 +100,24 @@ func StoredValue(t *schema.Type, rec *state.Record) map[string]cty.Value {
 	return out
 }
 
+// WithSettings returns the object with what the engine has no counterpart of, as
+// it was recorded: how long it may take to stop, what goes with it. A delete
+// has no wanted value to find it in.
+func WithSettings(t *schema.Type, obj *providers.Object, rec *state.Record) *providers.Object {
+	if obj == nil || rec == nil || rec.Kind != t.Name || obj.Attrs == cty.NilVal || obj.Attrs.IsNull() {
+		return obj
+	}
+	settings := map[string]cty.Value{}
+	for name, v := range StoredValue(t, rec) {
+		if a := t.Attr(name); a.Change == schema.None && !a.Computed && obj.Attrs.GetAttr(name).IsNull() {
+			settings[name] = v
+		}
+	}
+	own := *obj
+	own.Attrs = schema.With(obj.Attrs, settings)
+	return &own
+}
+
 // OutputOf is what the state keeps of an output with the value v: of a
 // sensitive one a salted hash only.
 func OutputOf(v cty.Value, sensitive bool) (state.Output, error) {

@@ -226,9 +226,16 @@ func (r *runner) asPlanned(c *engine.Change, bare cty.Value) error {
 
 func (r *runner) request(s *engine.Step) *providers.Request {
 	return &providers.Request{
-		Addr: s.Addr, Prior: s.Target, Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr),
+		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr),
 		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
+}
+
+// prior is the step's target with its settings.
+func (r *runner) prior(s *engine.Step) *providers.Object {
+	r.recordsMu.Lock()
+	defer r.recordsMu.Unlock()
+	return engine.WithSettings(s.Change.Type, s.Target, r.records[s.Addr])
 }
 
 // clusterOf is the value of a member's cluster: as planned, or, where the
