@@ -266,7 +266,7 @@ func TestGeneticPool(t *testing.T) {
 	p.settled()
 
 	t.Log("the state is thrown away")
-	p.forget()
+	p.withoutState(func() { p.settled() })
 	p.settled()
 
 	t.Log("what was found is not lost by accident")

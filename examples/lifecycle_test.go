@@ -163,7 +163,12 @@ func TestServiceFromCreateToDestroy(t *testing.T) {
 	}
 
 	t.Log("the state is thrown away")
-	s.forget()
+	s.withoutState(func() {
+		s.settled()
+		s.apply()
+		s.settled()
+		wants(t, s.must(0, "output", "server").stdout, server)
+	})
 	s.settled()
 
 	t.Log("data is not lost by accident")

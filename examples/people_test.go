@@ -220,10 +220,18 @@ func (s *stack) files() string {
 	return b.String()
 }
 
-// forget throws the state away.
-func (s *stack) forget() {
+// withoutState does something while the state is lost, and brings it back.
+func (s *stack) withoutState(do func()) {
 	s.t.Helper()
+	kept := filepath.Join(s.t.TempDir(), "kept")
+	if err := os.Rename(filepath.Join(s.dir, ".gapool"), kept); err != nil {
+		s.t.Fatal(err)
+	}
+	do()
 	if err := os.RemoveAll(filepath.Join(s.dir, ".gapool")); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(kept, filepath.Join(s.dir, ".gapool")); err != nil {
 		s.t.Fatal(err)
 	}
 }
