@@ -85,7 +85,11 @@ func (r *clusters) verify(ctx context.Context, req *providers.Request) (*provide
 			if joined, problems = want.compare(c.Nodes); len(problems) == 0 {
 				break
 			}
-			report(fmt.Sprintf("%d of %d workers have joined", joined, want.workers()))
+			stage := fmt.Sprintf("%d of %d workers have joined", joined, want.workers())
+			if joined == want.workers() {
+				stage = "all workers have joined, but " + problems[0]
+			}
+			report(stage)
 		}
 		if ctx.Err() == nil && time.Now().After(end) {
 			return nil, fmt.Errorf("the cluster was not whole within %s: %s. The next plan shows what is to be done",

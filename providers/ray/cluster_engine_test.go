@@ -257,11 +257,17 @@ worker_group "cpu" {
 		req := r.request(addr)
 		req.Prior, req.Changed = obj, []string{"must_run"}
 		req.Want = schema.With(obj.Attrs, map[string]cty.Value{"must_run": cty.True})
+		killed, _ := obj.Detail.(*ray.NodeInfo)
 		if _, err := r.engine.Resource(addr).Update(ctx, req); err != nil {
 			t.Fatal(err)
 		}
+		r.verify()
+		for _, now := range r.live() {
+			if info, _ := now.Detail.(*ray.NodeInfo); now.ID == obj.ID && (info == nil || killed == nil || info.ID == killed.ID) {
+				t.Errorf("the node of the worker that was started again is %+v, before its death it was %+v", info, killed)
+			}
+		}
 	}
-	r.verify()
 
 	// A driver that keeps a worker busy for a while: that one must not be asked
 	// to go before it ends, and its result must come back.

@@ -485,6 +485,7 @@ func TestAStoppedWorkerIsStartedAndAwaited(t *testing.T) {
 		const worker = "genetic-cpu-0"
 		l.world.Stop(container, worker)
 		l.ray.Ghost(worker, true)
+		l.ray.Hide(worker, true)
 		obj := find(l.refresh(), worker)
 		addr, err := schema.ParseAddr(obj.Owner.Address)
 		if err != nil {
@@ -493,13 +494,13 @@ func TestAStoppedWorkerIsStartedAndAwaited(t *testing.T) {
 		req := l.request(addr)
 		req.Prior, req.Changed = obj, []string{"must_run"}
 		req.Want = schema.With(obj.Attrs, map[string]cty.Value{"must_run": cty.True})
-		go func() { time.Sleep(7 * time.Second); l.ray.Ghost(worker, false) }()
+		go func() { time.Sleep(7 * time.Second); l.ray.Hide(worker, false) }()
 		before := time.Now()
 		if _, err := l.engine.Resource(addr).Update(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(before); took < 7*time.Second {
-			t.Errorf("the update ended after %s, before Ray forgot the start that was killed", took)
+			t.Errorf("the update ended after %s, when Ray listed only the start that was killed", took)
 		}
 		if diff := cmp.Diff([]string{"waiting for Ray to list the node"}, l.stages); diff != "" {
 			t.Errorf("stages (-want +got):\n%s", diff)

@@ -82,6 +82,7 @@ func (m *members) Create(ctx context.Context, req *providers.Request) (*provider
 		}
 		own.Files = append(slices.Clone(req.Files), providers.File{Path: TokenPath, Content: []byte(token)})
 	}
+	earlier := m.starts(ctx, req.Want, req.Name)
 	obj, err := m.inner.Create(ctx, &own)
 	if err != nil {
 		return obj, err
@@ -90,7 +91,7 @@ func (m *members) Create(ctx context.Context, req *providers.Request) (*provider
 		m.e.forget(obj.Name)
 		m.e.remember(obj)
 	}
-	if obj, err = m.join(ctx, req, obj); err != nil {
+	if obj, err = m.join(ctx, req, obj, earlier); err != nil {
 		return obj, err
 	}
 	return m.set(ctx, req, obj, "restart", restart)
@@ -105,11 +106,41 @@ func newToken() string {
 
 // Update changes the container, and waits for Ray where that has started it.
 func (m *members) Update(ctx context.Context, req *providers.Request) (*providers.Object, error) {
+	if !slices.Contains(req.Changed, "must_run") {
+		return m.inner.Update(ctx, req)
+	}
+	earlier := m.starts(ctx, req.Want, req.Prior.Name)
 	obj, err := m.inner.Update(ctx, req)
-	if err != nil || !slices.Contains(req.Changed, "must_run") {
+	if err != nil {
 		return obj, err
 	}
-	return m.join(ctx, req, obj)
+	return m.join(ctx, req, obj, earlier)
+}
+
+// starts are the IDs of the nodes that a worker's container had so far. Ray
+// goes on counting on one that was killed for half a minute, and must not be
+// taken to speak of the next one.
+func (m *members) starts(ctx context.Context, attrs cty.Value, name string) map[string]bool {
+	ids := map[string]bool{}
+	head := headOf(attrs)
+	if head == "" {
+		return ids
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	// A head that does not answer now has nothing to tell of earlier starts
+	// when it does: it was started anew itself.
+	c, _ := m.e.nodes(ctx, head, secured(attrs))
+	note(ids, c.Nodes, name)
+	return ids
+}
+
+func note(ids map[string]bool, nodes []gcs.Node, name string) {
+	for _, n := range nodes {
+		if n.InstanceID == name {
+			ids[n.ID] = true
+		}
+	}
 }
 
 // set changes one attribute of a member's container.
@@ -127,9 +158,9 @@ func (m *members) set(ctx context.Context, req *providers.Request, obj *provider
 	return changed, nil
 }
 
-// join waits until Ray counts on the member. It fails at once where the
-// container has ended for good.
-func (m *members) join(ctx context.Context, req *providers.Request, obj *providers.Object) (*providers.Object, error) {
+// join waits until Ray counts on this start of the member, and not on one of
+// the earlier. It fails at once where the container has ended for good.
+func (m *members) join(ctx context.Context, req *providers.Request, obj *providers.Object, earlier map[string]bool) (*providers.Object, error) {
 	limit := durationOf(req.Cluster, "ready_timeout", defaultReady)
 	end := time.Now().Add(limit)
 	head, stage := headOf(obj.Attrs), "waiting for Ray to list the node"
@@ -141,7 +172,7 @@ func (m *members) join(ctx context.Context, req *providers.Request, obj *provide
 	last := "it was not asked"
 	for starts := 0; ; {
 		c, err := m.e.nodes(ctx, head, secured(obj.Attrs))
-		live := gcs.Live(c.Nodes, obj.Name)
+		live := slices.DeleteFunc(gcs.Live(c.Nodes, obj.Name), func(n gcs.Node) bool { return earlier[n.ID] })
 		switch {
 		case err != nil:
 			last = err.Error()
@@ -165,6 +196,7 @@ func (m *members) join(ctx context.Context, req *providers.Request, obj *provide
 				return obj, errors.New(under(fmt.Sprintf("container %s ended before Ray listed its node", obj.Name), log))
 			}
 			starts++
+			note(earlier, c.Nodes, obj.Name)
 			report(fmt.Sprintf("starting again, since Ray's start timed out (%d of %d)", starts, startAgain))
 			if obj, err = m.set(ctx, req, obj, "must_run", cty.True); err != nil {
 				return obj, err

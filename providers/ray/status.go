@@ -1,6 +1,8 @@
 package ray
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/gapool/gapool/providers/ray/internal/gcs"
@@ -42,12 +44,13 @@ type ClusterInfo struct {
 func nodeInfo(nodes []gcs.Node, container string) *NodeInfo {
 	node, ok := gcs.Match(nodes, container)
 	if !ok {
+		// It was killed and started again, and Ray has not noticed the death:
+		// the later start is the one that was idle for less.
 		live := gcs.Live(nodes, container)
 		if len(live) == 0 {
 			return &NodeInfo{Status: NodeUnknown}
 		}
-		// It was killed and started again, and Ray has not noticed the death.
-		node = live[0]
+		node = slices.MinFunc(live, func(a, b gcs.Node) int { return cmp.Compare(a.IdleFor, b.IdleFor) })
 	}
 	return &NodeInfo{
 		Status: NodeStatus(node.Status.String()), ID: node.ID, IP: node.IP, IdleFor: node.IdleFor,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -33,10 +34,25 @@ func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
 	defer a.r.mu.Unlock()
 	var c gcs.Cluster
 	up := false
+	running := map[string]bool{}
 	for _, obj := range a.r.world.Running(kind) {
-		isHead := obj.Name == a.head
-		flags := flagsOf(obj)
+		running[obj.ID] = true
+	}
+	for _, obj := range a.r.world.Objects() {
+		isHead := obj.Kind == kind && obj.Name == a.head
+		flags := map[string]string{}
+		if obj.Kind == kind {
+			flags = flagsOf(obj)
+		}
 		if !isHead && flags["address"] != a.head+":6379" {
+			continue
+		}
+		if a.r.ghosts[obj.Name] {
+			n := a.r.node(obj, flags, isHead)
+			n.ID = hex.EncodeToString([]byte("earlier " + obj.ID))
+			c.Nodes = append(c.Nodes, n)
+		}
+		if !running[obj.ID] {
 			continue
 		}
 		if f := a.r.failing[obj.Name]; f != nil && f.times > 0 {
@@ -53,12 +69,7 @@ func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
 			continue // Ray refuses a node with another token
 		}
 		if !a.r.hidden[obj.Name] {
-			n := a.r.node(obj, flags, isHead)
-			c.Nodes = append(c.Nodes, n)
-			if a.r.ghosts[obj.Name] {
-				n.ID = hex.EncodeToString([]byte("earlier " + obj.ID))
-				c.Nodes = append(c.Nodes, n)
-			}
+			c.Nodes = append(c.Nodes, a.r.node(obj, flags, isHead))
 		}
 	}
 	if !up || a.r.mute {
@@ -71,7 +82,7 @@ func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
 func (r *Ray) node(obj *providers.Object, flags map[string]string, isHead bool) gcs.Node {
 	env := envOf(obj)
 	n := gcs.Node{
-		ID: hex.EncodeToString([]byte(obj.ID)), InstanceID: env["RAY_CLOUD_INSTANCE_ID"], NodeType: env["RAY_NODE_TYPE_NAME"],
+		ID: r.nodeID(obj), InstanceID: env["RAY_CLOUD_INSTANCE_ID"], NodeType: env["RAY_NODE_TYPE_NAME"],
 		Status: gcs.Running, IdleFor: r.idle[obj.Name], Total: map[string]float64{}, Head: isHead,
 	}
 	if status, ok := r.drained[obj.ID]; ok {
@@ -86,6 +97,11 @@ func (r *Ray) node(obj *providers.Object, flags map[string]string, isHead bool) 
 		}
 	}
 	return n
+}
+
+// nodeID is another one at each start.
+func (r *Ray) nodeID(obj *providers.Object) string {
+	return hex.EncodeToString(fmt.Appendf(nil, "%d %s", r.starts[obj.ID], obj.ID))
 }
 
 // Jobs is one job, if one runs.
@@ -104,7 +120,7 @@ func (a *asker) Drain(_ context.Context, nodeID string, reason gcs.DrainReason, 
 	a.r.mu.Lock()
 	defer a.r.mu.Unlock()
 	for _, obj := range a.r.world.Running(kind) {
-		if hex.EncodeToString([]byte(obj.ID)) != nodeID {
+		if a.r.nodeID(obj) != nodeID {
 			continue
 		}
 		why := a.r.work[obj.Name]

@@ -86,7 +86,8 @@ func (b box) Logs(_ context.Context, container string, _ int) (string, error) {
 	return log, nil
 }
 
-// Resource returns verbs that keep the files which containers are made with.
+// Resource returns verbs that keep the files which containers are made with, and
+// note when they are started again.
 func (b box) Resource(addr schema.Addr) providers.Resource {
 	res := b.Engine.Resource(addr)
 	if addr.Type == kind {
@@ -107,6 +108,13 @@ func (k keeping) Create(ctx context.Context, req *providers.Request) (*providers
 		}
 	}
 	return k.Resource.Create(ctx, req)
+}
+
+func (k keeping) Update(ctx context.Context, req *providers.Request) (*providers.Object, error) {
+	if slices.Contains(req.Changed, "must_run") {
+		k.r.locked(func() { k.r.starts[req.Prior.ID]++ })
+	}
+	return k.Resource.Update(ctx, req)
 }
 
 func (k keeping) Rename(ctx context.Context, obj *providers.Object, name string) (*providers.Object, error) {

@@ -27,6 +27,7 @@ type Ray struct {
 	work    map[string]string     // by the container's name: why its drain is refused
 	failing map[string]*failure   // by the container's name
 	hidden  map[string]bool       // by the container's name
+	starts  map[string]int        // by the container's ID: how often it was started again
 	ghosts  map[string]bool       // by the container's name
 	idle    map[string]time.Duration
 	tokens  map[string]string // by the container's name
@@ -46,7 +47,7 @@ type failure struct {
 func Over(world *mem.World) (providers.Provider, *Ray) {
 	r := &Ray{
 		world: world, drained: map[string]gcs.Status{}, work: map[string]string{}, failing: map[string]*failure{},
-		hidden: map[string]bool{}, ghosts: map[string]bool{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: time.Hour,
+		hidden: map[string]bool{}, ghosts: map[string]bool{}, starts: map[string]int{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: time.Hour,
 	}
 	return ray.OverWith(boxes{world, r}, func(_ context.Context, head string, _ gcs.Exec, token string) (ray.Asker, error) {
 		return &asker{r: r, head: head, token: token}, nil
