@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -10,16 +11,76 @@ import (
 )
 
 // Differences are schema.Differences without those that the block's
-// lifecycle.ignore_changes names. block may be nil.
+// lifecycle.ignore_changes names. block may be nil. Where the wanted value is
+// secret the live one is too.
 func Differences(t *schema.Type, block *schema.Resource, want, live, defaults cty.Value) []schema.Difference {
 	diffs := schema.Differences(t, want, live, defaults)
+	for i := range diffs {
+		if d := &diffs[i]; d.Want.ContainsMarked() {
+			d.Live = d.Live.Mark(schema.SensitiveMark)
+		}
+	}
+	return slices.DeleteFunc(diffs, func(d schema.Difference) bool { return ignored(block, d) })
+}
+
+func ignored(block *schema.Resource, d schema.Difference) bool {
 	if block == nil {
-		return diffs
+		return false
 	}
 	l := block.Lifecycle
-	return slices.DeleteFunc(diffs, func(d schema.Difference) bool {
-		return l.IgnoreAll || slices.ContainsFunc(l.IgnoreChanges, func(t hcl.Traversal) bool { return covers(t, d.Path) })
-	})
+	return l.IgnoreAll || slices.ContainsFunc(l.IgnoreChanges, func(t hcl.Traversal) bool { return covers(t, d.Path) })
+}
+
+// Kept is the wanted value of an object that stays: what ignore_changes covers
+// is as it is on the engine. Of nested blocks it is, where one difference in
+// them is ignored, the whole attribute.
+func Kept(t *schema.Type, block *schema.Resource, want, live, defaults cty.Value) cty.Value {
+	if block == nil || (!block.Lifecycle.IgnoreAll && len(block.Lifecycle.IgnoreChanges) == 0) {
+		return want
+	}
+	bare, _ := live.UnmarkDeep()
+	set := map[string]cty.Value{}
+	for _, d := range schema.Differences(t, want, bare, defaults) {
+		if !ignored(block, d) {
+			continue
+		}
+		value, ok := set[d.Attr]
+		if !ok {
+			value = want.GetAttr(d.Attr)
+		}
+		value, marks := value.UnmarkDeep()
+		if is := bare.GetAttr(d.Attr); len(d.Path) == 2 && t.Attr(d.Attr).Block == nil && value.IsKnown() {
+			value = withKey(value, d.Path[1], d.Live)
+		} else {
+			value = is
+		}
+		set[d.Attr] = value.WithMarks(marks)
+	}
+	if len(set) == 0 {
+		return want
+	}
+	return schema.With(want, set)
+}
+
+// withKey returns the map with one key as it is live; null is without it.
+func withKey(m cty.Value, step cty.PathStep, live cty.Value) cty.Value {
+	index, ok := step.(cty.IndexStep)
+	if !ok {
+		return m
+	}
+	all := map[string]cty.Value{}
+	if !m.IsNull() {
+		maps.Copy(all, m.AsValueMap())
+	}
+	if live.IsNull() {
+		delete(all, index.Key.AsString())
+	} else {
+		all[index.Key.AsString()] = live
+	}
+	if len(all) == 0 {
+		return cty.MapValEmpty(m.Type().ElementType())
+	}
+	return cty.MapVal(all)
 }
 
 // covers reports whether a relative traversal leads to the place or to

@@ -92,6 +92,13 @@ func (e *Evaluator) Instance(addr schema.Addr) (cty.Value, bool) {
 	return v, ok
 }
 
+// Expansion returns what Expand found for a block, nil where it was not asked.
+func (e *Evaluator) Expansion(block schema.Addr) *Expansion {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.expansions[block]
+}
+
 // Expand evaluates count or for_each and remembers the instances.
 func (e *Evaluator) Expand(r *schema.Resource) (*Expansion, hcl.Diagnostics) {
 	x := &Expansion{Keys: []schema.Key{{}}}

@@ -18,6 +18,7 @@ type Graph struct {
 	index     map[string]int
 	sorted    []int
 	resources map[schema.Addr][]schema.Addr // direct dependencies, through locals
+	outputs   map[string][]schema.Addr      // likewise, by name
 }
 
 type node struct {
@@ -32,7 +33,7 @@ type node struct {
 func NewGraph(cfg *schema.Config) (*Graph, hcl.Diagnostics) {
 	m := cfg.Root
 	traversals := map[string][]hcl.Traversal{}
-	g := &Graph{index: map[string]int{}, resources: map[schema.Addr][]schema.Addr{}}
+	g := &Graph{index: map[string]int{}, resources: map[schema.Addr][]schema.Addr{}, outputs: map[string][]schema.Addr{}}
 	add := func(n *node, ts []hcl.Traversal) {
 		g.nodes = append(g.nodes, n)
 		traversals[n.name] = ts
@@ -120,6 +121,9 @@ func (g *Graph) findDependencies() {
 		if n.resource != nil {
 			g.resources[n.resource.Addr] = slices.SortedFunc(maps.Keys(deps), schema.CompareAddr)
 		}
+		if name, ok := strings.CutPrefix(n.name, "output."); ok && n.resource == nil {
+			g.outputs[name] = slices.SortedFunc(maps.Keys(deps), schema.CompareAddr)
+		}
 	}
 }
 
@@ -136,6 +140,9 @@ func (g *Graph) Resources() []*schema.Resource {
 
 // Deps returns the resource blocks that a block refers to, sorted.
 func (g *Graph) Deps(block schema.Addr) []schema.Addr { return g.resources[block] }
+
+// OutputDeps returns the resource blocks that an output refers to, sorted.
+func (g *Graph) OutputDeps(name string) []schema.Addr { return g.outputs[name] }
 
 // Nodes returns the names of all nodes, sorted.
 func (g *Graph) Nodes() []string {

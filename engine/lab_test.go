@@ -270,8 +270,9 @@ func tables() []*schema.Type {
 	return []*schema.Type{
 		{Name: "docker_image", ByName: true, Attrs: []schema.Attr{
 			name,
-			{Name: "image_id", Type: cty.String, Computed: true, Volatile: true},
-			{Name: "inputs", Type: cty.String, Change: schema.Update},
+			{Name: "image_id", Type: cty.String, Computed: true},
+			{Name: "inputs", Type: cty.String, Computed: true, Change: schema.Replace}, // they make the ID
+			{Name: "note", Type: cty.String, Change: schema.Update},
 		}},
 		{Name: "docker_network", Attrs: []schema.Attr{
 			name, computed("id"),
@@ -284,6 +285,7 @@ func tables() []*schema.Type {
 		}},
 		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
 			renamed, computed("id"),
+			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
 			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/plan"
 )
 
 const pool = `
@@ -50,14 +51,14 @@ func TestLife(t *testing.T) {
 
 	l.write(strings.Replace(pool, `inputs = "a"`, `inputs = "b"`, 1))
 	p = l.apply()
-	if got := p.Summary(); got != (engine.Summary{Add: 2, Change: 1, Destroy: 2}) {
+	if got := p.Summary(); got != (engine.Summary{Add: 3, Destroy: 3}) {
 		t.Errorf("a new image is %+v:\n%s", got, sketch(p))
 	}
 	l.settled()
 
 	l.write(strings.Replace(pool, `name = "net"`, "name = \"net\"\n  driver = \"overlay\"", 1))
 	p = l.apply()
-	if got := p.Summary(); got != (engine.Summary{Add: 3, Change: 3 - 2, Destroy: 3}) {
+	if got := p.Summary(); got != (engine.Summary{Add: 4, Destroy: 4}) {
 		t.Errorf("another network is %+v:\n%s", got, sketch(p))
 	}
 	l.settled()
@@ -101,5 +102,20 @@ func TestDriftIsNamedAndMended(t *testing.T) {
 				t.Errorf("it was\n%sand is\n%s", was, got)
 			}
 		})
+	}
+}
+
+func TestARemovedObjectLeavesTheRecord(t *testing.T) {
+	l := newLab(t)
+	l.write(pool)
+	l.apply()
+	l.world.Remove("docker_container", "web-1")
+	l.apply()
+	l.options = func(o *plan.Options) { o.Refresh = false }
+	l.settled()
+	l.options = nil
+	l.destroy()
+	if p := l.plan(); len(p.Drift) > 0 {
+		t.Errorf("something is recorded still: %v", p.Drift)
 	}
 }

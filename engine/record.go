@@ -20,6 +20,7 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 		Addr: c.Addr, Provider: c.Provider, Engine: engineID, Kind: c.Type.Name,
 		Attrs: storedAttrs(c.Type, v), Deps: slices.Clone(c.Deps), Protected: c.Protect,
 	}
+	rec.Sensitive = sensitiveAttrs(c.Type, v)
 	if obj != nil {
 		if c.Type.Renames {
 			// Until a step renames it, it has another name than is wanted.
@@ -33,6 +34,22 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 		rec.PrevTag = &c.Object.ID // it was there before us
 	}
 	return rec
+}
+
+// sensitiveAttrs names the attributes that have a secret in them, in the order
+// of the table, so that it stays hidden when the configuration does not have it
+// any more.
+func sensitiveAttrs(t *schema.Type, v cty.Value) []string {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
+		return nil
+	}
+	var names []string
+	for i := range t.Attrs {
+		if name := t.Attrs[i].Name; v.GetAttr(name).ContainsMarked() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func withName(v cty.Value, name string) cty.Value {
@@ -52,7 +69,7 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
 		x := v.GetAttr(a.Name)
-		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || holdsSecrets(a) || a.Volatile {
+		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || holdsSecrets(a) {
 			continue
 		}
 		b, err := ctyjson.Marshal(x, a.Implied())
@@ -66,6 +83,30 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 		panic(err)
 	}
 	return b
+}
+
+// SameRecord reports whether two records of an address say the same, but for
+// what may differ at each reading.
+func SameRecord(t *schema.Type, a, b *state.Record) bool {
+	return steadyJSON(t, a) == steadyJSON(t, b)
+}
+
+func steadyJSON(t *schema.Type, rec *state.Record) string {
+	steady := rec.Clone()
+	attrs := map[string]json.RawMessage{}
+	if len(rec.Attrs) > 0 && json.Unmarshal(rec.Attrs, &attrs) == nil {
+		for i := range t.Attrs {
+			if t.Attrs[i].Volatile {
+				delete(attrs, t.Attrs[i].Name)
+			}
+		}
+		steady.Attrs, _ = json.Marshal(attrs) // of raw messages that were just read
+	}
+	b, err := json.Marshal(steady)
+	if err != nil {
+		panic("a record is not JSON: " + err.Error())
+	}
+	return string(b)
 }
 
 // holdsSecrets reports whether the attribute, or one nested in it, is never

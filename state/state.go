@@ -42,10 +42,12 @@ type Record struct {
 	Current *Object  `json:"current,omitempty"` // nil: there are only others, or the resource is virtual, like a ray_cluster itself
 	Others  []Object `json:"others,omitempty"`  // deposed or extra objects, to be deleted; a set, kept in the order of their IDs
 
-	Attrs   json.RawMessage   `json:"attrs,omitempty"`    // last known attributes that may be stored, never a secret; may be nil
-	Hashes  map[string]string `json:"hashes,omitempty"`   // attribute path to HashSecret of what cannot be read back
-	Deps    []schema.Addr     `json:"deps,omitempty"`     // blocks it depends on; a set, kept in the order of CompareAddr
-	PrevTag *string           `json:"prev_tag,omitempty"` // of an image: the ID its tag named before us, "" for nothing, nil where unknown
+	Attrs json.RawMessage `json:"attrs,omitempty"` // last known attributes that may be stored, never a secret; may be nil
+	// Sensitive names the attributes that held a secret when they were applied last.
+	Sensitive []string          `json:"sensitive,omitempty"`
+	Hashes    map[string]string `json:"hashes,omitempty"`   // attribute path to HashSecret of what cannot be read back
+	Deps      []schema.Addr     `json:"deps,omitempty"`     // blocks it depends on; a set, kept in the order of CompareAddr
+	PrevTag   *string           `json:"prev_tag,omitempty"` // of an image: the ID its tag named before us, "" for nothing, nil where unknown
 
 	Protected bool `json:"protected,omitempty"` // prevent_destroy as last applied
 }
@@ -114,6 +116,7 @@ func (r *Record) Clone() *Record {
 	c.Others = slices.Clone(r.Others)
 	c.Attrs = slices.Clone(r.Attrs)
 	c.Hashes = maps.Clone(r.Hashes)
+	c.Sensitive = slices.Clone(r.Sensitive)
 	c.Deps = slices.Clone(r.Deps)
 	return &c
 }

@@ -56,6 +56,7 @@ func Run(ctx context.Context, p *engine.Plan, j *state.Journal, o Options) error
 		changes: map[schema.Addr]*engine.Change{},
 		work:    map[schema.Addr]*work{},
 		records: map[schema.Addr]*state.Record{},
+		live:    live(p),
 	}
 	for _, c := range p.Changes {
 		r.changes[c.Addr], r.work[c.Addr] = c, &work{}
@@ -87,12 +88,33 @@ func pending(p *engine.Plan) func(schema.Addr) bool {
 	return func(a schema.Addr) bool { return set[a] }
 }
 
+// live are the IDs of the objects that the plan found.
+func live(p *engine.Plan) map[string]bool {
+	ids := map[string]bool{}
+	add := func(o *providers.Object) {
+		if o != nil {
+			ids[o.ID] = true
+		}
+	}
+	for _, c := range p.Changes {
+		add(c.Object)
+	}
+	for _, s := range p.Steps {
+		add(s.Target)
+	}
+	for _, o := range p.Kept {
+		add(o)
+	}
+	return ids
+}
+
 type runner struct {
 	p       *engine.Plan
 	j       *state.Journal
 	o       Options
 	eval    *engine.Evaluator
 	lineage string
+	live    map[string]bool // IDs of the objects that the plan found
 	changes map[schema.Addr]*engine.Change
 	work    map[schema.Addr]*work
 

@@ -104,6 +104,9 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 	if err != nil {
 		return err
 	}
+	if c.Action == engine.Update && c.Object != nil {
+		w.want = engine.Kept(c.Type, block, w.want, c.Before, c.Object.Defaults)
+	}
 	bare, _ := w.want.UnmarkDeep()
 	if err := r.asPlanned(c, bare); err != nil {
 		return err
@@ -119,6 +122,7 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 		}
 		w.dropped = leads && len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
 		if w.dropped {
+			w.want = engine.Kept(c.Type, block, w.want, before, c.Object.Defaults)
 			r.eval.Set(c.Addr, schema.Settled(c.Type, w.want, before))
 		}
 	}
@@ -296,7 +300,7 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, status)
-		rec.Others = others(old, c.Type, obj)
+		rec.Others = r.others(old, c.Type, obj)
 		rec.PrevTag = cmp.Or(prevTag(old, obj.Name), s.Prev)
 		return rec
 	})
@@ -325,6 +329,9 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 		if d.Attr == "name" && s.Verb != engine.DoRename && (s.Candidate || c.Renamed()) {
 			continue // it takes the name later
 		}
+		if s.Verb == engine.DoUpdate && !slices.ContainsFunc(c.Differences, func(p schema.Difference) bool { return p.Attr == d.Attr }) {
+			continue // drift that the plan did not see
+		}
 		return fmt.Errorf("the engine did not take %s as configured; see what it supports, or leave the attribute out", d.Attr)
 	}
 	return nil
@@ -338,14 +345,14 @@ func prevTag(old *state.Record, name string) *string {
 	return old.PrevTag
 }
 
-// others are the recorded objects beside the current one. A tag is in one place
-// only: what it named before is no object of ours.
-func others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
+// others are the recorded objects beside the current one that the plan found
+// alive. A tag is in one place only: what it named before is no object of ours.
+func (r *runner) others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
 	if old == nil {
 		return nil
 	}
 	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
-		return o.ID == current.ID || (t.ByName && o.Name == current.Name)
+		return o.ID == current.ID || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
 	})
 }
 
@@ -395,7 +402,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
-		rec.Others = others(old, c.Type, s.Target)
+		rec.Others = r.others(old, c.Type, s.Target)
 		if rec.PrevTag == nil {
 			rec.PrevTag = s.Prev
 		}
@@ -515,7 +522,7 @@ func (r *runner) rename(ctx context.Context, s *engine.Step) (*providers.Object,
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
-		rec.Others = others(old, c.Type, obj)
+		rec.Others = r.others(old, c.Type, obj)
 		return rec
 	})
 	if err := r.j.Outcome(n, c.Addr, rec); err != nil {
@@ -572,7 +579,7 @@ func (r *runner) keep(ctx context.Context, s *engine.Step) error {
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
 		if obj != nil {
-			rec.Others = others(old, c.Type, obj)
+			rec.Others = r.others(old, c.Type, obj)
 		}
 		return rec
 	})

@@ -10,8 +10,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
-	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
 )
 
 // wanted is one address with its configured value.
@@ -39,7 +39,9 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	if diags.HasErrors() {
 		return
 	}
-	p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
+	if p.o.Mode != engine.RefreshOnly {
+		p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
+	}
 	w := &wanted{
 		addr: addr, typ: r.Type, provider: r.Provider, value: v, block: r, key: key,
 		deps: p.graph.Deps(r.Addr), replace: p.asked(addr),
@@ -53,7 +55,9 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	}
 	c := p.decide(w)
 	p.eval.Set(addr, c.After)
-	p.add(p.eval.Conditions(r, key, r.Lifecycle.Postconditions, c.After))
+	if p.o.Mode != engine.RefreshOnly {
+		p.add(p.eval.Conditions(r, key, r.Lifecycle.Postconditions, c.After))
+	}
 }
 
 // passBy gives an instance that -target leaves out the value that it has.
@@ -129,6 +133,10 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	p.order = append(p.order, c)
 
 	current := p.pick(w, k, bare, name)
+	if p.o.Mode == engine.RefreshOnly {
+		p.observe(c, w, k, current)
+		return c
+	}
 	switch {
 	case current == nil:
 		c.Action = engine.Create
@@ -136,7 +144,6 @@ func (p *planner) decide(w *wanted) *engine.Change {
 			c.Reason = "was removed outside of gapool"
 			p.drift(c, c.Reason, nil)
 		}
-		p.checkName(c, w, name)
 	default:
 		p.compare(c, w, current, bare)
 	}
@@ -152,7 +159,8 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
 	live := p.liveAttrs(obj, bare)
 	c.Before = live
-	c.Differences = engine.Differences(w.typ, w.block, bare, live, obj.Defaults)
+	c.Differences = engine.Differences(w.typ, w.block, w.value, live, obj.Defaults)
+	p.hideRemembered(c)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
 		switch {
@@ -187,6 +195,40 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	if current.recorded {
 		p.recordedDrift(c, w, live)
 	}
+}
+
+// observe settles an address of which only what is there is to be written down.
+func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found) {
+	switch {
+	case current != nil:
+		_, marks := w.value.UnmarkDeepWithPaths()
+		c.Object, c.Adopted = current.obj, !current.recorded
+		live := p.liveAttrs(c.Object, bareOf(w.value))
+		c.Before = hideLike(w.typ, live, marks)
+		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
+		if current.recorded {
+			p.recordedDrift(c, w, live)
+		}
+	case k.gone:
+		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
+		c.After = cty.UnknownVal(w.typ.Implied()) // for the outputs
+		p.drift(c, c.Reason, nil)
+	default:
+		c.After = cty.UnknownVal(w.typ.Implied())
+		delete(p.changes, w.addr)
+	}
+}
+
+// notWanted are the attributes that the configuration says nothing of, as null:
+// they are not recorded.
+func notWanted(t *schema.Type, want cty.Value) map[string]cty.Value {
+	out := map[string]cty.Value{}
+	for i := range t.Attrs {
+		if a := &t.Attrs[i]; !a.Computed && want.GetAttr(a.Name).IsNull() {
+			out[a.Name] = cty.NullVal(a.Implied())
+		}
+	}
+	return out
 }
 
 // replacement chooses the order of a replacement.
@@ -225,7 +267,7 @@ func (p *planner) claim(w *wanted, name string) *known {
 	if !w.typ.HoldsData {
 		match(func(f *found) bool { return f.obj.Owner.Address == w.addr.String() })
 	}
-	if name != "" && len(k.objects) == 0 {
+	if name != "" && len(k.objects) == 0 && k.record == nil {
 		p.takeOver(w, k, name)
 	}
 	if w.typ.ByName && len(k.objects) == 0 {
@@ -236,21 +278,37 @@ func (p *planner) claim(w *wanted, name string) *known {
 	return k
 }
 
-// takeOver moves an object that is recorded under an address without a block to
-// the wanted address of the same name: a resource was renamed in the
-// configuration, and the engine can have the name only once.
+// takeOver moves an object that is recorded under an address that nobody wants
+// any more to the wanted address of the same name: a resource was renamed in
+// the configuration, or has got another key, and the engine can have the name
+// only once.
 func (p *planner) takeOver(w *wanted, k *known, name string) {
-	for addr, old := range p.known {
-		if p.o.Config.Root.Resources[addr.Block()] != nil || old.record == nil || old.record.Current == nil ||
-			len(old.objects) != 1 || old.objects[0].obj.Name != name ||
-			old.objects[0].kind != w.typ || old.objects[0].provider != w.provider {
-			continue
-		}
-		k.take(w.addr, old.objects[0])
-		k.record, k.from = old.record, addr
-		delete(p.known, addr)
+	f := p.holder(w.provider, w.typ, name)
+	if f == nil {
 		return
 	}
+	addr, err := schema.ParseAddr(f.obj.Owner.Address)
+	if err != nil || p.hasPlace(addr) {
+		return
+	}
+	old := p.known[addr]
+	if old == nil || old.record == nil || old.record.Current == nil || len(old.objects) != 1 || old.objects[0] != f {
+		return
+	}
+	k.objects = nil
+	k.take(w.addr, f)
+	k.record, k.from = old.record, addr
+	delete(p.known, addr)
+}
+
+// hasPlace reports whether the configuration has an instance of that address.
+// Of blocks that were not expanded yet every instance may have its place.
+func (p *planner) hasPlace(addr schema.Addr) bool {
+	if p.o.Config.Root.Resources[addr.Block()] == nil {
+		return false
+	}
+	x := p.eval.Expansion(addr.Block())
+	return x == nil || !addr.Member.IsZero() || slices.Contains(x.Keys, addr.Key)
 }
 
 // pick chooses the current object of an address among the live ones: one that
@@ -298,7 +356,7 @@ func order(a, b bool) int {
 
 // surplus deals with an object beside the current one.
 func (p *planner) surplus(addr schema.Addr, f *found) {
-	if f.kind.HoldsData {
+	if f.kind.HoldsData || p.o.Mode == engine.RefreshOnly {
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}
@@ -307,47 +365,6 @@ func (p *planner) surplus(addr schema.Addr, f *found) {
 		Reason: "is left over from an earlier apply", Before: f.obj.Attrs, After: cty.NullVal(f.kind.Implied()),
 	}
 	p.extras = append(p.extras, extra{c, f.obj})
-}
-
-// checkName refuses to make what the engine already has under that name.
-func (p *planner) checkName(c *engine.Change, w *wanted, name string) {
-	if w.typ.ByName || name == "" {
-		return
-	}
-	holder := p.named(w.provider, w.typ, name)
-	if holder == nil || p.goes(holder) {
-		return
-	}
-	owner := "it is not gapool's"
-	if holder.Owner.UID != "" {
-		owner = fmt.Sprintf("it is %s of stack %q, workspace %q", holder.Owner.Address, holder.Owner.Stack, holder.Owner.Workspace)
-	}
-	var at *hcl.Range
-	if w.block != nil {
-		at = w.block.Range.Ptr()
-	}
-	p.errorf(at, "Name is taken", "%s cannot be created: the engine already has a %s named %q, and %s. Choose another name, or remove that one first.",
-		c.Addr, w.typ.Name, name, owner)
-}
-
-// goes reports whether an object is deleted by this plan, so that its name is
-// free in time.
-func (p *planner) goes(obj *providers.Object) bool {
-	for _, e := range p.extras {
-		if e.obj.Kind == obj.Kind && e.obj.ID == obj.ID {
-			return true
-		}
-	}
-	for addr, k := range p.known {
-		for _, f := range k.objects {
-			if f.obj.Kind != obj.Kind || f.obj.ID != obj.ID {
-				continue
-			}
-			c := p.changes[addr]
-			return c == nil && !f.kind.HoldsData || c != nil && c.Action.Replaces()
-		}
-	}
-	return false
 }
 
 // protect settles prevent_destroy: what the configuration says, else what was
@@ -394,16 +411,34 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 		p.drift(c, c.Reason, nil)
 		return
 	}
+	if p.o.Mode == engine.RefreshOnly {
+		c.Action, c.Reason = engine.NoOp, ""
+	}
 	if len(k.objects) > 0 {
 		for _, f := range k.objects[1:] {
 			p.surplus(addr, f)
 		}
 		c.Object, c.Adopted = k.objects[0].obj, !k.objects[0].recorded
 		if c.Object.Attrs != cty.NilVal {
-			c.Before = hideLike(t, c.Object.Attrs, nil)
+			c.Before = hideLike(t, shown(t, k.record, c.Object.Attrs), nil)
 		}
 	}
 	p.keepTag(c)
+}
+
+// shown is what may be shown of an object whose block is gone, and with it the
+// knowledge of what is secret: what was recorded in clear, and what the engine
+// has chosen.
+func shown(t *schema.Type, rec *state.Record, live cty.Value) cty.Value {
+	stored := engine.StoredValue(t, rec)
+	hidden := map[string]cty.Value{}
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		if _, ok := stored[a.Name]; !ok && !a.Computed && a.Name != "name" {
+			hidden[a.Name] = cty.NullVal(a.Implied())
+		}
+	}
+	return schema.With(live, hidden)
 }
 
 func (p *planner) whyUnwanted(addr schema.Addr) string {
@@ -444,14 +479,27 @@ func (p *planner) keepTag(c *engine.Change) {
 	c.Action = engine.Forget
 }
 
+// tellTags says which images a destroy without a state leaves: it knows of none.
+func (p *planner) tellTags() {
+	if p.o.Mode != engine.Destroy || !p.rebuilt {
+		return
+	}
+	for _, r := range p.o.Config.Root.SortedResources() {
+		if r.Type.ByName {
+			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("%s is kept: without a state nobody knows whether its tag was there before.", r.Addr))
+		}
+	}
+}
+
 // orphan decides an object of ours that neither a record nor the configuration
-// knows: deleted if the stack has a name of its own, else only listed.
+// knows: deleted if the stack has a name of its own or all is to go, else only
+// listed.
 func (p *planner) orphan(f *found) {
 	if f.kind.HoldsData && !(p.o.Mode == engine.Destroy) || len(p.o.Targets) > 0 {
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}
-	if !p.o.NamedStack && p.o.Mode != engine.Destroy && !p.o.Loaded.Found {
+	if !p.o.NamedStack && p.o.Mode != engine.Destroy {
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}
@@ -467,7 +515,7 @@ func (p *planner) orphan(f *found) {
 	k := p.at(addr)
 	k.take(addr, f)
 	p.unwanted(addr, k)
-	p.changes[addr].Orphan = true
+	p.changes[addr].Orphan = p.o.Config.Root.Resources[addr.Block()] == nil
 }
 
 func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
@@ -488,6 +536,26 @@ func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
 	}
 }
 
+// hideRemembered hides what was secret when it was applied last, though the
+// configuration does not say so any more.
+func (p *planner) hideRemembered(c *engine.Change) {
+	if c.Record == nil || len(c.Record.Sensitive) == 0 {
+		return
+	}
+	for i := range c.Differences {
+		if d := &c.Differences[i]; slices.Contains(c.Record.Sensitive, d.Attr) {
+			d.Live = d.Live.Mark(schema.SensitiveMark)
+		}
+	}
+	vals := c.Before.AsValueMap()
+	for _, name := range c.Record.Sensitive {
+		if v, ok := vals[name]; ok && !v.IsNull() {
+			vals[name] = v.Mark(schema.SensitiveMark)
+		}
+	}
+	c.Before = cty.ObjectVal(vals)
+}
+
 // hideLike marks in a live value what the table or the wanted value hides.
 func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Value {
 	if live.IsNull() || !live.IsKnown() {
@@ -501,6 +569,7 @@ func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Va
 			}
 		}
 	}
+	live, own := live.UnmarkDeepWithPaths()
 	vals := live.AsValueMap()
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
@@ -508,11 +577,14 @@ func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Va
 			vals[a.Name] = v.Mark(schema.SensitiveMark)
 		}
 	}
-	return cty.ObjectVal(vals)
+	return cty.ObjectVal(vals).MarkWithPaths(own)
 }
 
 // settleAfter fills in what the object will be.
 func (p *planner) settleAfter(c *engine.Change, want cty.Value) {
+	if c.Object != nil && (c.Action == engine.NoOp || c.Action == engine.Update) {
+		want = engine.Kept(c.Type, p.o.Config.Root.Resources[c.Addr.Block()], want, c.Before, c.Object.Defaults)
+	}
 	if c.Action == engine.NoOp {
 		c.After = schema.Settled(c.Type, want, c.Before)
 		return

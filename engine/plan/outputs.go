@@ -10,6 +10,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/schema"
 	"github.com/gapool/gapool/state"
 )
 
@@ -54,7 +55,7 @@ func (p *planner) output(name string) engine.OutputChange {
 	if diags.HasErrors() {
 		return oc
 	}
-	if p.o.Mode == engine.RefreshOnly && !v.IsWhollyKnown() {
+	if !v.IsWhollyKnown() && (p.o.Mode == engine.RefreshOnly || p.leftOut(name)) {
 		return oc // it stays as it was recorded
 	}
 	oc.After, oc.Sensitive = v, out.Sensitive
@@ -73,6 +74,11 @@ func (p *planner) output(name string) engine.OutputChange {
 		oc.Action = engine.Update
 	}
 	return oc
+}
+
+// leftOut reports whether an output refers to something that -target leaves out.
+func (p *planner) leftOut(output string) bool {
+	return slices.ContainsFunc(p.graph.OutputDeps(output), func(block schema.Addr) bool { return !p.selected(block) })
 }
 
 // sameOutput reports whether an output has the recorded value. Of a sensitive

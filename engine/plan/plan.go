@@ -70,8 +70,10 @@ type planner struct {
 	byObject map[string]*engine.Change        // by refKey of the change's object
 	members  map[schema.Addr]providers.Member // by the member's address
 	extras   []extra
-	order    []*engine.Change // in which they were decided
-	rebuilt  bool             // there was no state, and objects of ours were found
+	order    []*engine.Change      // in which they were decided
+	byName   map[nameKey]*found    // objects of ours
+	frees    map[schema.Addr]freed // by the address that takes the name over
+	rebuilt  bool                  // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.
@@ -92,7 +94,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
 		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
 		wants: map[schema.Addr]*wanted{}, byObject: map[string]*engine.Change{},
-		members: map[schema.Addr]providers.Member{},
+		members: map[schema.Addr]providers.Member{}, byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{},
 	}
 	graph, diags := engine.NewGraph(o.Config)
 	if diags.HasErrors() {
@@ -106,7 +108,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){
-		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.outputs, p.guard, p.steps,
+		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.outputs, p.guard, p.steps,
 	} {
 		if stage(ctx); p.diags.HasErrors() {
 			if p.plan.Engines != nil {
@@ -158,6 +160,7 @@ func (p *planner) decideRest(context.Context) {
 	for _, f := range p.pool {
 		p.orphan(f)
 	}
+	p.tellTags()
 	p.plan.Changes = slices.SortedFunc(maps.Values(p.changes), func(a, b *engine.Change) int {
 		return schema.CompareAddr(a.Addr, b.Addr)
 	})
@@ -215,7 +218,7 @@ func (p *planner) guard(context.Context) {
 			continue
 		}
 		if c.Protect {
-			p.errorf(nil, "Protected from destruction",
+			p.errorf(p.blockRange(c.Addr), "Protected from destruction",
 				"%s has prevent_destroy and this plan would %s it%s. To lift the protection, apply once with prevent_destroy = false.",
 				c.Addr, verbOf(c.Action), because(c.Reason))
 		}

@@ -51,6 +51,9 @@ func (p *planner) recover(context.Context) {
 			}
 			all = append(all, f)
 			byID[objectKey{provider, obj.Kind, obj.ID}] = f
+			if !f.kind.ByName {
+				p.byName[nameKey{provider, obj.Kind, obj.Name}] = f
+			}
 			if obj.Owner.UID != "" {
 				byUID[obj.Owner.UID] = f
 			}
@@ -77,7 +80,7 @@ func (p *planner) recover(context.Context) {
 				f = p.byTag(rec.Provider, t, o.Name)
 			}
 			current := rec.Current != nil && o == *rec.Current
-			if f == nil || (o.UID != "" && f.obj.Owner.UID != "" && f.obj.Owner.UID != o.UID) {
+			if f == nil || (!t.ByName && f.obj.Owner.UID != o.UID) {
 				k.gone = k.gone || current
 				continue
 			}
@@ -295,6 +298,9 @@ func (p *planner) recoverFromRecords(st *state.State) {
 				Owner: providers.Owner{Stack: st.Stack, Workspace: st.Workspace, Lineage: st.Lineage, UID: o.UID, Address: addr.String()},
 			}
 			f := &found{provider: rec.Provider, obj: obj, kind: t, recorded: true}
+			if !t.ByName {
+				p.byName[nameKey{rec.Provider, rec.Kind, o.Name}] = f
+			}
 			if o.Status == state.Tainted {
 				breaks(f, "was left unfinished by an earlier apply")
 			}

@@ -63,6 +63,7 @@ func (p *planner) steps(context.Context) {
 		b.connect(c)
 	}
 	b.connectUses()
+	b.connectNames()
 	b.connectRolling()
 	sorted, cycle := engine.SortSteps(b.steps)
 	if cycle != nil {
@@ -181,11 +182,14 @@ func (p *planner) unrecorded(c *engine.Change) bool {
 	if c.Record == nil || !c.Prev.IsZero() {
 		return true
 	}
+	if c.After.IsNull() {
+		return false // not in the configuration: it is recorded as it was wanted last
+	}
 	rec := engine.RecordOf(c, c.Object, c.After, p.info(c.Provider).ID, state.Ready)
 	if c.Type.Virtual {
 		rec.Current = nil
 	}
-	return !sameJSON(rec, c.Record)
+	return !engine.SameRecord(c.Type, rec, c.Record)
 }
 
 // tagNow is what a tag names before a create.
