@@ -34,6 +34,11 @@ type Type struct {
 	// Validate finds mistakes that need several attributes to see. It is given
 	// the normal form, which may hold unknown values, never marked ones.
 	Validate func(cty.Value) []Problem
+	// Remarks says what a reader of the plan should know of a wanted value,
+	// such as a port that is open to the network, in words that follow the
+	// address. It is given the normal form without marks, parts of which may
+	// be unknown.
+	Remarks func(cty.Value) []string
 	// Derive fills computed attributes that follow from the configuration and
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.

@@ -108,7 +108,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){
-		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.outputs, p.guard, p.steps,
+		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.outputs, p.guard, p.remark, p.steps,
 	} {
 		if stage(ctx); p.diags.HasErrors() {
 			if p.plan.Engines != nil {
@@ -235,6 +235,37 @@ func (p *planner) guard(context.Context) {
 	p.plan.Approved = approved
 	if len(missing) > 0 {
 		p.plan.Unapproved = "this plan deletes data; to allow it beforehand, add " + strings.Join(missing, " ")
+	}
+}
+
+// remark notes what the tables have to say of what is made or changed, once for
+// each block.
+func (p *planner) remark(context.Context) {
+	type note struct {
+		block schema.Addr
+		text  string
+	}
+	said := map[note][]schema.Addr{}
+	var order []note
+	for _, c := range p.plan.Changes {
+		if c.Type.Remarks == nil || c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
+			continue
+		}
+		bare, _ := c.After.UnmarkDeep()
+		for _, text := range c.Type.Remarks(bare) {
+			n := note{c.Addr.Block(), text}
+			if said[n] == nil {
+				order = append(order, n)
+			}
+			said[n] = append(said[n], c.Addr)
+		}
+	}
+	for _, n := range order {
+		who := said[n][0].String()
+		if more := len(said[n]) - 1; more > 0 {
+			who += fmt.Sprintf(" and %d more of its kind", more)
+		}
+		p.plan.Notes = append(p.plan.Notes, who+" "+n.text)
 	}
 }
 
