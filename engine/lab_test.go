@@ -178,8 +178,8 @@ func everyVolume(o *plan.Options) []schema.Addr {
 	}
 	for addr := range o.Config.Root.Resources {
 		out = append(out, addr)
-		for i := range 30 {
-			out = append(out, addr.Instance(schema.IntKey(i)))
+		for i := range 9 {
+			out = append(out, addr.Instance(schema.IntKey(i)), addr.Instance(schema.StringKey(fmt.Sprint(i))))
 		}
 	}
 	return out
