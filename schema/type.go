@@ -34,6 +34,10 @@ type Type struct {
 	// Validate finds mistakes that need several attributes to see. It is given
 	// the normal form, which may hold unknown values, never marked ones.
 	Validate func(cty.Value) []Problem
+	// Exclusive names what of a value only one object of the engine can have at
+	// a time, such as a published port: two such objects cannot be there
+	// together. It is given the normal form without marks.
+	Exclusive func(cty.Value) []string
 	// Remarks says what a reader of the plan should know of a wanted value,
 	// such as a port that is open to the network, in words that follow the
 	// address. It is given the normal form without marks, parts of which may
