@@ -13,7 +13,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/gapool
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/gapool ./cmd/gapool
+	$(GO) build -ldflags '-s -w' -o bin/gapool ./cmd/gapool
 
 .PHONY: demo
 demo: ## a Ray cluster and a genetic algorithm on it, from nothing

@@ -272,6 +272,7 @@ func TestGeneticPool(t *testing.T) {
 	t.Log("what was found is not lost by accident")
 	wants(t, p.must(1, "destroy", "-auto-approve").stderr, "docker_volume.results")
 	p.listed(map[string]int{"small": 1, "large": 1})
-	p.must(0, "destroy", "-auto-approve", "-allow-data-loss=docker_volume.results")
+	gone := p.must(0, "destroy", "-auto-approve", "-allow-data-loss=docker_volume.results")
+	wants(t, gone.stdout, "0 to add, 0 to change, 7 to destroy", "Resources: 7 destroyed")
 	p.nothingLeft()
 }

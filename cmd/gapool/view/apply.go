@@ -110,6 +110,10 @@ func (a *Apply) Event(e engine.Event) {
 	defer a.mu.Unlock()
 	words, shown := verbs[e.Step.Verb]
 	if !shown {
+		// A cluster is gone with its members: the plan counts it, so does this.
+		if e.Kind == engine.Done && e.Step.Verb == engine.DoForget && e.Step.Change.Action == engine.Delete {
+			a.done.Destroy++
+		}
 		return
 	}
 	switch e.Kind {
