@@ -2,6 +2,7 @@ package docker
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -594,11 +595,14 @@ func gpuRequest(s string) []container.DeviceRequest {
 
 func normalGPUs(v cty.Value) cty.Value { return cty.StringVal(gpus(gpuRequest(v.AsString()))) }
 
-func checkGPUs(v cty.Value) error {
-	if v.AsString() == "" {
-		return fmt.Errorf(`write "all", how many ("2") or which ("device=0,1")`)
+func acceptGPUs(v cty.Value) (cty.Value, error) {
+	if v.Type() == cty.Number {
+		v = cty.StringVal(v.AsBigFloat().Text('f', -1))
 	}
-	return nil
+	if v.Type() != cty.String || v.AsString() != "" && gpuRequest(v.AsString()) == nil {
+		return cty.NilVal, errors.New(`write "all", how many ("2") or which ("device=0,1")`)
+	}
+	return v, nil
 }
 
 // seconds is a time limit for the engine.

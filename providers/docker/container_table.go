@@ -62,10 +62,10 @@ func containerTable() *schema.Type {
 			replace(schema.Attr{Name: "upload", Live: true, Doc: "Files that are put into the container before it starts.", Block: uploadBlock()}),
 			replace(schema.Attr{Name: "devices", Doc: "Devices of the engine's machine.", Block: &schema.Block{Nesting: schema.List, Key: []string{"host_path", "container_path"}, Attrs: []schema.Attr{
 				{Name: "host_path", Type: cty.String, Required: true, Check: checkAbsolute, Doc: "The device on the engine's machine."},
-				{Name: "container_path", Type: cty.String, Computed: true, Check: checkAbsolute, Doc: "Where it is in the container; at the same path if not set."},
+				{Name: "container_path", Type: cty.String, Computed: true, Change: schema.Replace, Check: checkAbsolute, Doc: "Where it is in the container; at the same path if not set."},
 				{Name: "permissions", Type: cty.String, Default: cty.StringVal("rwm"), Doc: "What may be done with it: `r`, `w`, `m`."},
 			}}}),
-			replace(schema.Attr{Name: "gpus", Type: cty.String, Normal: normalGPUs, Check: checkGPUs,
+			replace(schema.Attr{Name: "gpus", Type: cty.String, Accept: acceptGPUs, Normal: normalGPUs,
 				Doc: "GPUs: `all`, how many, or `device=` with a list of IDs. The last two are additions."}),
 			replace(schema.Attr{Name: "ulimit", Doc: "Limits of the processes.", Block: &schema.Block{Nesting: schema.List, Key: []string{"name"}, Attrs: []schema.Attr{
 				{Name: "name", Type: cty.String, Required: true, Doc: "Name of the limit, such as `nofile`."},
@@ -119,8 +119,10 @@ func containerTable() *schema.Type {
 			{Name: "exit_code", Type: cty.Number, Computed: true, Volatile: true, Doc: "Exit code of a container that has ended; null while it runs."},
 			{Name: "network_data", Type: cty.List(networkData), Computed: true, Volatile: true, Doc: "Its addresses, by network."},
 		},
-		Validate: validateContainer,
-		Derive:   deriveUploads,
+		Validate:  validateContainer,
+		Exclusive: publishedPorts,
+		Remarks:   remarkContainer,
+		Derive:    deriveUploads,
 	}
 }
 
@@ -304,7 +306,7 @@ func validateContainer(v cty.Value) []schema.Problem {
 	if known(v, "start", "wait") && !truth(v, "start") && truth(v, "wait") {
 		add("wait", "A container that is not started cannot be waited for; remove wait or start = false.")
 	}
-	if h := v.GetAttr("healthcheck"); truth(v, "wait") && h.IsKnown() && !h.IsNull() && known(h, "test") && texts(h, "test")[0] == "NONE" {
+	if h := v.GetAttr("healthcheck"); truth(v, "wait") && h.IsKnown() && !h.IsNull() && slices.Equal(texts(h, "test"), []string{"NONE"}) {
 		add("wait", "wait needs a health check, and this one's test is [\"NONE\"]; give it a test or remove wait.")
 	}
 	if whole(v, "max_retry_count") > 0 && known(v, "restart") && text(v, "restart") != "on-failure" {
@@ -352,6 +354,9 @@ func validateContainer(v cty.Value) []schema.Problem {
 		for _, p := range sortedKeys(t.AsValueMap()) {
 			target("tmpfs", p)
 		}
+	}
+	if truth(v, "read_only") && len(blocks(v, "upload")) > 0 {
+		add("upload", "The engine cannot upload into a read-only root file system; remove read_only, or mount the file.")
 	}
 	for _, u := range blocks(v, "upload") {
 		for dir := range targets {

@@ -51,7 +51,7 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string) (io.ReadWrit
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	r, w := io.Pipe()
-	s := &stream{PipeReader: r, conn: conn}
+	s := &stream{Reader: r, out: w, conn: conn}
 	s.stop = context.AfterFunc(ctx, func() { s.end(ctx.Err()) })
 	go func() {
 		var stderr tail
@@ -88,7 +88,8 @@ func (e *Engine) exit(ctx context.Context, execID, stderr string) error {
 
 // stream is the connection to a process.
 type stream struct {
-	*io.PipeReader
+	io.Reader
+	out  *io.PipeWriter
 	conn types.HijackedResponse
 	stop func() bool
 	once sync.Once
@@ -108,7 +109,7 @@ func (s *stream) Close() error {
 func (s *stream) end(err error) {
 	s.once.Do(func() {
 		s.conn.Close()
-		_ = s.CloseWithError(err) // it always succeeds
+		_ = s.out.CloseWithError(err) // it always succeeds
 	})
 }
 

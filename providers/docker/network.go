@@ -19,7 +19,7 @@ import (
 
 // detachTimeout is how long a network may take to notice that its last
 // container has gone.
-const detachTimeout = 10 * time.Second
+const detachTimeout = 5 * time.Second
 
 func networkTable() *schema.Type {
 	return &schema.Type{
@@ -40,9 +40,9 @@ func networkTable() *schema.Type {
 			{Name: "ipam_config", Change: schema.Replace, Doc: "Address ranges.", Block: &schema.Block{
 				Nesting: schema.List, Key: []string{"subnet"},
 				Attrs: []schema.Attr{
-					{Name: "subnet", Type: cty.String, Computed: true, Normal: normalPrefix, Check: checkPrefix, Doc: "The subnet, as `10.20.0.0/16`."},
+					{Name: "subnet", Type: cty.String, Computed: true, Change: schema.Replace, Normal: normalPrefix, Check: checkPrefix, Doc: "The subnet, as `10.20.0.0/16`."},
 					{Name: "ip_range", Type: cty.String, Normal: normalPrefix, Check: checkPrefix, Doc: "Part of the subnet that containers get addresses from."},
-					{Name: "gateway", Type: cty.String, Computed: true, Normal: normalAddress, Check: checkAddress, Doc: "Address of the gateway."},
+					{Name: "gateway", Type: cty.String, Computed: true, Change: schema.Replace, Normal: normalAddress, Check: checkAddress, Doc: "Address of the gateway."},
 					{Name: "aux_address", Type: cty.Map(cty.String), Doc: "Addresses that other things have, by name."},
 				},
 			}},

@@ -13,8 +13,11 @@ import (
 )
 
 const (
-	// settleTime is how long a container that the engine would start again must
-	// have run: a crash loop runs, too, between two crashes.
+	// glance is how long a container must have run: most that end at once, for a
+	// wrong argument, have ended then.
+	glance = 100 * time.Millisecond
+	// settleTime is the same for one that the engine would start again: a crash
+	// loop runs, too, between two crashes.
 	settleTime = 500 * time.Millisecond
 	// settleTimeout is how long such a container may take until it does.
 	settleTimeout = 15 * time.Second
@@ -57,7 +60,10 @@ func (e *Engine) ready(ctx context.Context, id string, req *providers.Request) e
 			return e.withLog(ctx, id, why)
 		}
 		if !wait {
-			before, step = &c, max(step, settleTime)
+			before, step = &c, glance
+			if !c.HostConfig.RestartPolicy.IsNone() {
+				step = settleTime
+			}
 		}
 		if err := pause(ctx, step); err != nil {
 			return fmt.Errorf("wait until it is ready: %w", err)
@@ -65,16 +71,12 @@ func (e *Engine) ready(ctx context.Context, id string, req *providers.Request) e
 	}
 }
 
-// judgeRunning tells whether a container runs for good: at once where the
-// engine would not start it again, else when it has not been started again
+// judgeRunning tells whether a container runs, and has not been started again
 // since it was looked at before.
 func judgeRunning(c, before *container.InspectResponse) (bool, error) {
 	s := c.State
 	if !s.Running && !s.Restarting {
 		return false, errors.New("it " + state(c))
-	}
-	if c.HostConfig.RestartPolicy.IsNone() {
-		return running(s), nil
 	}
 	return running(s) && before != nil && before.RestartCount == c.RestartCount && before.State.StartedAt == s.StartedAt, nil
 }

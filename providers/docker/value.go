@@ -9,7 +9,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// Values of a normal form, in Go's types. A null attribute reads as zero.
+// Values of a normal form, in Go's types. An attribute that is null or not
+// known yet reads as zero.
 
 func text(v cty.Value, name string) string {
 	if a := v.GetAttr(name); !a.IsNull() && a.IsKnown() {
@@ -35,7 +36,7 @@ func whole(v cty.Value, name string) int64 {
 func set(v cty.Value, name string) bool { return !v.GetAttr(name).IsNull() }
 
 func listOf(v cty.Value) []string {
-	if v.IsNull() || !v.IsKnown() {
+	if v.IsNull() || !v.IsWhollyKnown() {
 		return nil
 	}
 	out := make([]string, 0, v.LengthInt())
@@ -55,7 +56,7 @@ func textMap(v cty.Value, name string) map[string]string {
 	}
 	out := make(map[string]string, m.LengthInt())
 	for k, el := range m.AsValueMap() {
-		if !el.IsNull() {
+		if !el.IsNull() && el.IsKnown() {
 			out[k] = el.AsString()
 		}
 	}
