@@ -72,6 +72,9 @@ func newStack(t testing.TB) *stack {
 				}
 			}
 		}
+		if image := s.docker("image", "ls", "--quiet", "--filter", "reference="+s.name); image != "" {
+			s.docker("image", "rm", s.name+":latest")
+		}
 	})
 	return s
 }
