@@ -29,13 +29,10 @@ type containers struct{ e *Engine }
 
 func (r containers) Type() *schema.Type { return r.e.tables.container }
 
+// Create makes the container, gives it its networks and files, starts it and
+// waits until it is ready.
 func (r containers) Create(ctx context.Context, req *providers.Request) (*providers.Object, error) {
-	return r.e.CreateContainer(ctx, req, nil)
-}
-
-// CreateContainer is Create of a docker_container. prepare, which may be nil,
-// is called with the container's ID when all is in place and before the start.
-func (e *Engine) CreateContainer(ctx context.Context, req *providers.Request, prepare func(ctx context.Context, id string) error) (*providers.Object, error) {
+	e := r.e
 	what := "create container " + req.Name
 	files, err := uploadFiles(req.Dir, req.Want)
 	if err != nil {
@@ -53,7 +50,7 @@ func (e *Engine) CreateContainer(ctx context.Context, req *providers.Request, pr
 	case err != nil:
 		return nil, first(what, err)
 	}
-	err = e.finish(ctx, made.ID, s, files, req, prepare)
+	err = e.finish(ctx, made.ID, s, files, req)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", what, err)
 	}
@@ -87,7 +84,7 @@ func (e *Engine) takenBy(ctx context.Context, what string, req *providers.Reques
 }
 
 // finish brings a container that was just made to where it is ready.
-func (e *Engine) finish(ctx context.Context, id string, s containerSpec, files []File, req *providers.Request, prepare func(context.Context, string) error) error {
+func (e *Engine) finish(ctx context.Context, id string, s containerSpec, files []File, req *providers.Request) error {
 	for _, ep := range s.others {
 		if err := e.api.NetworkConnect(ctx, ep.network, id, ep.settings); err != nil {
 			return fmt.Errorf("connect it to network %s: %w", ep.network, err)
@@ -98,11 +95,6 @@ func (e *Engine) finish(ctx context.Context, id string, s containerSpec, files [
 	}
 	if err := e.putSecrets(ctx, id, req.Files); err != nil {
 		return err
-	}
-	if prepare != nil {
-		if err := prepare(ctx, id); err != nil {
-			return err
-		}
 	}
 	if set(req.Want, "start") && !truth(req.Want, "start") {
 		return nil

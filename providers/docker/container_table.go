@@ -59,7 +59,7 @@ func containerTable() *schema.Type {
 			replace(schema.Attr{Name: "mounts", Doc: "What is mounted into the container; see `volumes` for the shorter form.", Block: mountsBlock()}),
 			replace(schema.Attr{Name: "volumes", Doc: "Volumes and folders that are mounted into the container.", Block: volumesBlock()}),
 			replace(schema.Attr{Name: "tmpfs", Type: cty.Map(cty.String), Normal: normalTmpfs, Doc: "Folders in memory: options, such as `size=64m`, by path."}),
-			replace(schema.Attr{Name: "upload", Live: true, Doc: "Files that are put into the container before it starts.", Block: uploadBlock()}),
+			replace(schema.Attr{Name: "upload", Live: true, Sensitive: true, Doc: "Files that are put into the container before it starts.", Block: uploadBlock()}),
 			replace(schema.Attr{Name: "devices", Doc: "Devices of the engine's machine.", Block: &schema.Block{Nesting: schema.List, Key: []string{"host_path", "container_path"}, Attrs: []schema.Attr{
 				{Name: "host_path", Type: cty.String, Required: true, Check: checkAbsolute, Doc: "The device on the engine's machine."},
 				{Name: "container_path", Type: cty.String, Computed: true, Change: schema.Replace, Check: checkAbsolute, Doc: "Where it is in the container; at the same path if not set."},

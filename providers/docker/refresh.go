@@ -141,10 +141,15 @@ func (w *world) recorded(k key) bool {
 // the recorded ones.
 func (w *world) readContainers(ctx context.Context) error {
 	var ids []string
+	images := map[string]bool{}
 	for _, c := range w.l.containers {
 		if (c.Labels[labelStack] == w.scope.Stack && c.Labels[labelWorkspace] == w.scope.Workspace) || w.recorded(key{Container, c.ID}) {
 			ids = append(ids, c.ID)
+			images[c.ImageID] = true
 		}
+	}
+	if err := w.readImages(ctx, images); err != nil {
+		return err
 	}
 	for _, r := range w.scope.Recorded {
 		if r.Kind == Container && r.ID != "" && w.around.containers[r.ID] == "" {
@@ -172,6 +177,20 @@ func (w *world) readContainers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readImages inspects the images of containers, each once, however many
+// containers it has.
+func (w *world) readImages(ctx context.Context, ids map[string]bool) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(inspects)
+	for id := range ids {
+		g.Go(func() error {
+			_, err := w.e.imageConfig(ctx, id)
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // readMissing looks for each recorded network and volume that the lists lack:

@@ -615,12 +615,15 @@ func TestContainerOfAnotherNetwork(t *testing.T) {
 	}
 }
 
-func TestPrepareComesBeforeTheStart(t *testing.T) {
+// A request's files are there when the first process starts, and are its
+// user's.
+func TestContainerFiles(t *testing.T) {
 	l := newLab(t)
-	req := l.request(Container, l.want(Container, without(sleeper, "command")+`command = ["sh", "-c", "echo $(cat /run/ray/token); sleep 600"]`))
-	o, err := l.CreateContainer(t.Context(), req, func(ctx context.Context, id string) error {
-		return l.Upload(ctx, id, File{Path: "/run/ray/token", Content: []byte("token"), Mode: 0o400, UID: 10001, GID: 10001})
-	})
+	req := l.request(Container, l.want(Container, without(sleeper, "command")+`
+		user    = "10001"
+		command = ["sh", "-c", "echo $(cat /run/ray/token); sleep 600"]`))
+	req.Files = []providers.File{{Path: "/run/ray/token", Content: []byte("token")}}
+	o, err := containers{l.Engine}.Create(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
