@@ -200,6 +200,9 @@ func explain(err error) error {
 // sketch writes a plan as few lines: what happens to each address, and the
 // steps in their order.
 func sketch(p *engine.Plan) string {
+	if p == nil {
+		return "there is no plan"
+	}
 	text := ""
 	for _, c := range p.Changes {
 		if c.Action == engine.NoOp {

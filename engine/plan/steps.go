@@ -2,6 +2,7 @@ package plan
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -40,8 +41,60 @@ type builder struct {
 	users           map[schema.Addr][]schema.Addr // blocks that refer to a block
 }
 
-// steps makes the plan's steps and proves that they have no cycle.
-func (p *planner) steps(context.Context) {
+// steps makes the plan's steps and proves that they have no cycle. Where there
+// is one because something is to come before its old object goes, it gives up
+// that order.
+func (p *planner) steps(ctx context.Context) {
+	for {
+		sorted, cycle := engine.SortSteps(p.build())
+		if cycle == nil {
+			p.plan.Steps = sorted
+			return
+		}
+		if p.giveWay(cycle) {
+			p.force(ctx) // what uses it goes first too
+			continue
+		}
+		names := make([]string, len(cycle))
+		for i, s := range cycle {
+			names[i] = string(s.Verb) + " " + s.Addr.String()
+		}
+		p.errorf(nil, "The steps wait for each other",
+			"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
+		return
+	}
+}
+
+// giveWay lets one object in the cycle be deleted before its successor is made,
+// or for certain though it might not be necessary, and says why.
+func (p *planner) giveWay(cycle []*engine.Step) bool {
+	var give *engine.Change
+	for _, s := range cycle {
+		c := s.Change
+		if c == nil || !c.Action.Replaces() || c.Type.ByName || (c.Action == engine.Replace && len(c.OnlyIf) == 0) {
+			continue
+		}
+		if give == nil || schema.CompareAddr(c.Addr, give.Addr) < 0 {
+			give = c
+		}
+	}
+	if give == nil {
+		return false
+	}
+	if give.Reason == "" {
+		give.Reason = "must be replaced"
+	}
+	for _, s := range cycle {
+		if s.Verb == engine.DoDelete && s.Change != give {
+			give.Reason += fmt.Sprintf(", and goes first, since %s cannot go before", s.Addr)
+			break
+		}
+	}
+	give.Action, give.OnlyIf = engine.Replace, nil
+	return true
+}
+
+func (p *planner) build() []*engine.Step {
 	b := &builder{
 		p: p, first: map[schema.Addr]*engine.Step{}, del: map[schema.Addr]*engine.Step{},
 		extra: map[schema.Addr][]*engine.Step{}, rename: map[schema.Addr]*engine.Step{}, byObj: map[string]*engine.Step{},
@@ -65,17 +118,7 @@ func (p *planner) steps(context.Context) {
 	b.connectUses()
 	b.connectNames()
 	b.connectRolling()
-	sorted, cycle := engine.SortSteps(b.steps)
-	if cycle != nil {
-		names := make([]string, len(cycle))
-		for i, s := range cycle {
-			names[i] = string(s.Verb) + " " + s.Addr.String()
-		}
-		p.errorf(nil, "The steps wait for each other",
-			"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
-		return
-	}
-	p.plan.Steps = sorted
+	return b.steps
 }
 
 func (b *builder) add(verb engine.Verb, c *engine.Change) *engine.Step {
