@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/gapool/gapool/engine/plan"
 )
 
 // large is a configuration of n objects: a network for each ten, a volume for
@@ -126,7 +124,7 @@ func BenchmarkDestroy(b *testing.B) {
 				l.write(large(n))
 				l.apply()
 				b.StartTimer()
-				l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+				l.options = allowAll
 				l.mode = "destroy"
 				l.apply()
 			}

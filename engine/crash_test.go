@@ -13,7 +13,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/engine"
-	"github.com/gapool/gapool/engine/plan"
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/state"
@@ -146,7 +145,7 @@ func (s scenario) begin(t testing.TB, options ...mem.Option) *lab {
 		l.write(s.before)
 		l.apply()
 	}
-	l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+	l.options = allowAll
 	if s.mode == engine.Destroy {
 		l.mode = engine.Destroy
 	} else {

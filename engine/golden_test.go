@@ -76,7 +76,7 @@ func tell(t *testing.T, story *txtar.Archive) *txtar.Archive {
 		switch f.Name {
 		case "first.hcl":
 			l.write(string(f.Data))
-			l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+			l.options = allowAll
 			l.apply()
 			l.options = nil
 		case "drift":

@@ -165,7 +165,7 @@ func (l *lab) settled() {
 func (l *lab) destroy() {
 	l.t.Helper()
 	l.mode = engine.Destroy
-	l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+	l.options = allowAll
 	l.apply()
 	l.mode, l.options = engine.Normal, nil
 }
@@ -320,3 +320,6 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 	}
 	return refs
 }
+
+// allowAll allows the deletion of what holds data.
+func allowAll(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }

@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/engine"
-	"github.com/gapool/gapool/engine/plan"
 	"github.com/gapool/gapool/providers/mem"
 )
 
@@ -212,7 +211,7 @@ func TestProperties(t *testing.T) {
 		l := newLab(t)
 		l.t = r
 		l.parallelism = rapid.SampledFrom([]int{1, 4}).Draw(r, "parallelism")
-		l.options = func(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+		l.options = allowAll
 		d := drawConfig(r)
 		for range rapid.IntRange(1, 3).Draw(r, "applies") {
 			l.write(strings.Join(d.blocks(), ""))
