@@ -140,10 +140,7 @@ func (e *engine) Resource(addr schema.Addr) providers.Resource {
 		panic("mem: there is no table for " + addr.String())
 	}
 	r := &resource{e: e, t: t}
-	c, lowers := e.w.cluster[kind]
 	switch {
-	case lowers:
-		return &lowerer{virtual{r}, c.lower}
 	case t.Virtual:
 		return &virtual{r}
 	case t.Renames:

@@ -134,7 +134,7 @@ func TestClusterIsItsMembers(t *testing.T) {
 	if got := c.eng.Resource(head).Type().Name; got != "test_box" {
 		t.Errorf("the head is a %s", got)
 	}
-	members, err := c.eng.Resource(addr).(providers.Lowerer).Lower(addr, cty.NilVal, nil, c.eng.Info())
+	members, err := w.Lower(addr, cty.NilVal, nil, c.eng.Info())
 	if err != nil || len(members) != 1 || members[0].Addr != head {
 		t.Errorf("lowered to %v, %v", members, err)
 	}

@@ -289,16 +289,6 @@ func (r *virtual) Read(_ context.Context, ref providers.Ref) (*providers.Object,
 	return nil, r.fail("read", ref.Name, providers.ErrNotFound)
 }
 
-// lowerer is a virtual resource that is made of members.
-type lowerer struct {
-	virtual
-	lower LowerFunc
-}
-
-func (r *lowerer) Lower(addr schema.Addr, want cty.Value, live []*providers.Object, info providers.Info) ([]providers.Member, error) {
-	return r.lower(addr, want, live, info)
-}
-
 func whose(o providers.Owner) string {
 	if o.UID == "" {
 		return "not ours"

@@ -100,7 +100,7 @@ type pending struct {
 	effect func() error
 }
 
-// LowerFunc is providers.Lowerer's method.
+// LowerFunc lowers one cluster, as providers.Lowerer does.
 type LowerFunc func(addr schema.Addr, want cty.Value, live []*providers.Object, info providers.Info) ([]providers.Member, error)
 
 type cluster struct {
@@ -126,8 +126,8 @@ func Defaults(f func(kind string, attrs cty.Value) map[string]cty.Value) Option 
 	return func(w *World) { w.lies = f }
 }
 
-// Cluster makes the virtual type kind a Lowerer; its members are of the type
-// member.
+// Cluster gives the virtual type kind members, which are of the type member:
+// the World is a Lowerer.
 func Cluster(kind, member string, lower LowerFunc) Option {
 	return func(w *World) { w.cluster[kind] = cluster{member, lower} }
 }
@@ -206,6 +206,15 @@ func (w *World) Connect(ctx context.Context, _ cty.Value) (providers.Engine, err
 		return nil, err
 	}
 	return e, nil
+}
+
+// Lower lowers a cluster as its Cluster option says.
+func (w *World) Lower(addr schema.Addr, want cty.Value, live []*providers.Object, info providers.Info) ([]providers.Member, error) {
+	c, ok := w.cluster[addr.Type]
+	if !ok {
+		return nil, fmt.Errorf("mem: %s is no cluster", addr)
+	}
+	return c.lower(addr, want, live, info)
 }
 
 // locked runs f with the world to itself.
