@@ -187,6 +187,9 @@ func (a *Apply) say(st *engine.Step, format string, args ...any) {
 // stillEvery is how often a plain view says that a step goes on.
 const stillEvery = 10 * time.Second
 
+// stillWidth is how much it says of that: a build's line can be a page.
+const stillWidth = 120
+
 // Tick says of each step that went on for another ten seconds what it is doing.
 // A view for a terminal says it by itself.
 func (a *Apply) Tick() {
@@ -205,7 +208,7 @@ func (a *Apply) Tick() {
 	for _, r := range due {
 		r.told = a.now().Sub(r.since).Truncate(stillEvery)
 		doing := strings.ToLower(verbs[r.step.Verb].doing)
-		a.say(r.step, "Still %s... [%s elapsed]%s", doing, elapsed(r.told), r.state(": "))
+		a.say(r.step, "Still %s... [%s elapsed]%s", doing, elapsed(r.told), runewidth.Truncate(r.state(": "), stillWidth, "…"))
 	}
 }
 
