@@ -213,7 +213,7 @@ func TestStopFinishesWhatIsInFlight(t *testing.T) {
 // TestCancelledContext cancels in the middle of an apply, as a second Ctrl-C
 // does.
 func TestCancelledContext(t *testing.T) {
-	for _, at := range []string{"before create docker_volume data-1", "before start docker_container web-1", "after create docker_container web-2"} {
+	for _, at := range []string{"before create docker_volume data-1", "before start docker_container web-1", "after create docker_container web-0"} {
 		l := newLab(t)
 		l.write(fleet)
 		ctx, cancel := context.WithCancel(context.Background())
@@ -223,10 +223,16 @@ func TestCancelledContext(t *testing.T) {
 			}
 			return nil
 		})
-		_, err := l.runWith(ctx, true)
-		if err == nil {
-			t.Errorf("%s: no error", at)
+		l.report = func(e engine.Event) {
+			if e.Kind == engine.Started && ctx.Err() != nil {
+				t.Errorf("%s: %s %s was started after that", at, e.Step.Verb, e.Step.Addr)
+			}
 		}
+		_, err := l.runWith(ctx, true)
+		if !errors.Is(err, apply.ErrInterrupted) {
+			t.Errorf("%s: the error is %v", at, err)
+		}
+		l.report = nil
 		l.world.SetFault(nil)
 		l.apply()
 		l.settled()

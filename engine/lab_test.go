@@ -323,3 +323,11 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 
 // allowAll allows the deletion of what holds data.
 func allowAll(o *plan.Options) { o.AllowDataLoss = everyVolume(o) }
+
+// lose deletes the state.
+func (l *lab) lose() {
+	l.t.Helper()
+	if err := os.RemoveAll(l.stateDir()); err != nil {
+		l.t.Fatal(err)
+	}
+}

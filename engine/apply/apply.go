@@ -249,6 +249,7 @@ func (r *runner) run(ctx context.Context) {
 		case <-stop: // it wins over an end that comes at the same time
 			stopped, stop = true, nil
 		default:
+			stopped = stopped || ctx.Err() != nil
 		}
 		for !stopped && running < r.o.Parallelism && len(ready) > 0 {
 			id := ready[0]

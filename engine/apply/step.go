@@ -548,6 +548,10 @@ func (r *runner) verify(ctx context.Context, s *engine.Step) (*providers.Object,
 	verb := res.Create
 	if s.Verb == engine.DoUpdate {
 		verb = res.Update
+		if req.Prior == nil {
+			before, _ := c.Before.UnmarkDeep()
+			req.Prior = &providers.Object{Kind: c.Type.Name, Name: req.Name, Attrs: before}
+		}
 	}
 	obj, err := verb(ctx, req)
 	if err != nil {

@@ -42,30 +42,57 @@ func (p *planner) cluster(w *wanted) {
 		if mw.replace == "" {
 			mw.replace = w.replace
 		}
-		for _, f := range m.Follows {
-			if lead := p.changes[f]; mw.replace == "" && lead != nil && (lead.Action == engine.Create || lead.Action.Replaces()) && len(p.at(m.Addr).objects) > 0 {
-				mw.replace = "goes with " + f.String() + ", which is made anew"
-			}
+		lead := p.leadMadeAnew(m)
+		if lead != nil && len(lead.OnlyIf) == 0 && mw.replace == "" {
+			mw.replace = "goes with " + lead.Addr.String() + ", which is made anew"
 		}
 		c := p.decide(mw)
-		for _, f := range m.Follows {
-			if lead := p.changes[f]; lead != nil && len(lead.OnlyIf) > 0 && c.Action == engine.NoOp {
-				c.Action, c.OnlyIf = engine.Replace, lead.OnlyIf
-				c.Reason = "goes with " + f.String()
-				p.settleAfter(c, mw.value)
-			}
+		if lead != nil && len(lead.OnlyIf) > 0 {
+			p.goAlong(c, mw, lead)
 		}
 		changed = changed || c.Action != engine.NoOp
 		anew = anew || (m.Addr.Member.Role == schema.Head && (c.Action == engine.Create || c.Action.Replaces()))
 	}
-	for addr, k := range p.known {
-		if addr.Cluster() != w.addr || addr.Member.IsZero() || p.changes[addr] != nil || !p.selected(addr) {
-			continue
+	for _, addr := range p.membersOf(w.addr) {
+		if p.changes[addr] == nil && p.selected(addr) {
+			p.unwanted(addr, p.known[addr])
+			changed = true
 		}
-		p.unwanted(addr, k)
-		changed = true
 	}
 	p.whole(w, changed, anew)
+}
+
+// leadMadeAnew returns the first of those that a live member follows that is
+// made anew, for certain or perhaps.
+func (p *planner) leadMadeAnew(m providers.Member) *engine.Change {
+	if len(p.at(m.Addr).objects) == 0 {
+		return nil
+	}
+	var perhaps *engine.Change
+	for _, f := range m.Follows {
+		lead := p.changes[f]
+		switch {
+		case lead == nil || (lead.Action != engine.Create && !lead.Action.Replaces()):
+		case len(lead.OnlyIf) == 0:
+			return lead
+		case perhaps == nil:
+			perhaps = lead
+		}
+	}
+	return perhaps
+}
+
+// goAlong replaces a member if the one that it follows proves to be replaced.
+// One that changes for certain is replaced for certain.
+func (p *planner) goAlong(c *engine.Change, w *wanted, lead *engine.Change) {
+	if c.Object == nil || c.Action.Replaces() {
+		return
+	}
+	if c.Action == engine.NoOp {
+		c.OnlyIf = lead.OnlyIf
+	}
+	c.Action, c.Reason = engine.Replace, "goes with "+lead.Addr.String()
+	p.settleAfter(c, w.value)
 }
 
 // whole decides the cluster itself: something is to be done if a member
@@ -132,15 +159,24 @@ func (p *planner) liveMembers(w *wanted) []*providers.Object {
 		return true
 	})
 	var live []*providers.Object
-	for _, addr := range slices.SortedFunc(maps.Keys(p.known), schema.CompareAddr) {
-		if addr.Cluster() != w.addr || addr.Member.IsZero() {
-			continue
-		}
+	for _, addr := range p.membersOf(w.addr) {
 		for _, f := range p.known[addr].objects {
 			live = append(live, f.obj)
 		}
 	}
 	return live
+}
+
+// membersOf returns the known members of a cluster, sorted.
+func (p *planner) membersOf(cluster schema.Addr) []schema.Addr {
+	var addrs []schema.Addr
+	for addr := range p.known {
+		if addr.Cluster() == cluster && !addr.Member.IsZero() {
+			addrs = append(addrs, addr)
+		}
+	}
+	slices.SortFunc(addrs, schema.CompareAddr)
+	return addrs
 }
 
 // hideDerived marks what may hold a secret of the cluster's in a member: marks
