@@ -279,7 +279,9 @@ func TestAnImageThatProvesEqualKeepsTheCluster(t *testing.T) {
 	was := ids()
 	flags(l, []string{"-replace=docker_image.app"})
 	var news []string
-	l.report = func(e engine.Event) { news = append(news, fmt.Sprint(kinds[e.Kind], " ", e.Step.Verb, " ", e.Step.Addr)) }
+	l.report = func(e engine.Event) {
+		news = append(news, fmt.Sprint(kinds[e.Kind], " ", e.Step.Verb, " ", e.Step.Addr))
+	}
 	p := l.apply()
 	if p.Summary().Add != 5 {
 		t.Errorf("the plan is\n%s", sketch(p))

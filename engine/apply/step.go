@@ -430,7 +430,7 @@ func (r *runner) target(ctx context.Context, res providers.Resource, s *engine.S
 	if err != nil {
 		return nil, fmt.Errorf("it could not be read before the change, so nothing was done: %w", err)
 	}
-	if was := s.Target.Owner.UID; was != "" && obj.Owner.UID != was {
+	if !s.Change.Type.ByName && obj.Owner.UID != s.Target.Owner.UID {
 		return nil, fmt.Errorf("%s %q is not the one that was planned for: somebody made it anew; plan again", s.Target.Kind, s.Target.Name)
 	}
 	return obj, nil

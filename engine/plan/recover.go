@@ -63,6 +63,9 @@ func (p *planner) recover(context.Context) {
 	if p.checkLineage(all); p.diags.HasErrors() {
 		return
 	}
+	if p.checkEngines(byID); p.diags.HasErrors() {
+		return
+	}
 
 	for _, addr := range st.Addrs() {
 		rec := st.Records[addr]
@@ -102,9 +105,12 @@ func (p *planner) recover(context.Context) {
 			if addr, err := schema.ParseAddr(f.obj.Owner.Address); err == nil {
 				p.at(addr).take(addr, f)
 			}
-		case f.obj.Owner.UID == "" && !f.recorded:
-			// recorded once, but not made by us, and its record is gone
+		case !p.owns(f.obj):
+			// recorded once, but it is not ours, or not any more
 		default:
+			if !f.obj.Started {
+				breaks(f, "was left unfinished by an earlier apply")
+			}
 			p.pool = append(p.pool, f)
 		}
 	}
@@ -169,7 +175,8 @@ func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*fou
 				p.at(d.Addr).take(d.Addr, f)
 			}
 		case engine.DoDelete:
-			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil && !f.kind.ByName {
+			// Under a volume's name there may be another one by now.
+			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil && !f.kind.ByName && f.obj.Owner.UID == d.UID {
 				if !f.taken {
 					p.at(d.Addr).take(d.Addr, f)
 				}
@@ -240,10 +247,8 @@ func (p *planner) doubtfulTag(d state.Began) {
 func (p *planner) checkLineage(all []*found) {
 	seen := map[string]*found{}
 	for _, f := range all {
-		if l := f.obj.Owner.Lineage; l != "" && f.obj.Owner.UID != "" {
-			if seen[l] == nil {
-				seen[l] = f
-			}
+		if l := f.obj.Owner.Lineage; l != "" && p.owns(f.obj) && seen[l] == nil {
+			seen[l] = f
 		}
 	}
 	own := p.plan.Lineage
@@ -265,6 +270,61 @@ func (p *planner) checkLineage(all []*found) {
 		"On this engine %s %q belongs to stack %q, workspace %q, but to another state (lineage %s, not %s). "+
 			"Use that state (-state-dir), or give this stack another name: gapool { stack = \"…\" }.",
 		f.obj.Kind, f.obj.Name, p.o.Stack, p.o.Workspace, l, orNone(own))
+}
+
+// owns reports whether an object was made by this stack in this workspace.
+func (p *planner) owns(obj *providers.Object) bool {
+	return obj.Owner.UID != "" && obj.Owner.Stack == p.o.Stack && obj.Owner.Workspace == p.o.Workspace
+}
+
+// checkEngines refuses to take the objects of one engine for gone because
+// another one was asked. An engine whose ID has changed, as an upgrade does,
+// still has the recorded objects under their IDs.
+func (p *planner) checkEngines(byID map[objectKey]*found) {
+	type elsewhere struct {
+		engine string
+		addrs  []schema.Addr
+		found  bool
+	}
+	moved := map[string]*elsewhere{} // by provider
+	note := func(provider, engine string, addr schema.Addr) *elsewhere {
+		if engine == "" || p.engines[provider] == nil || engine == p.info(provider).ID {
+			return nil
+		}
+		m := moved[provider]
+		if m == nil {
+			m = &elsewhere{engine: engine}
+			moved[provider] = m
+		}
+		m.addrs = append(m.addrs, addr)
+		return m
+	}
+	st := p.o.Loaded.State
+	for _, addr := range st.Addrs() {
+		rec := st.Records[addr]
+		m := note(rec.Provider, rec.Engine, addr)
+		if m == nil {
+			continue
+		}
+		for _, o := range rec.Objects() {
+			f := byID[objectKey{rec.Provider, rec.Kind, o.ID}]
+			m.found = m.found || (o.UID != "" && f != nil && f.obj.Owner.UID == o.UID)
+		}
+	}
+	for _, d := range p.o.Loaded.Doubts {
+		note(d.Provider, d.Engine, d.Addr)
+	}
+	for _, provider := range slices.Sorted(maps.Keys(moved)) {
+		m := moved[provider]
+		if m.found {
+			p.plan.Notes = append(p.plan.Notes, fmt.Sprintf("The engine at %s has another ID than before and the same objects; the new ID is recorded.", p.info(provider).Host))
+			continue
+		}
+		p.errorf(nil, "Another engine",
+			"The state has %d objects, %s first, on the engine %s, but the provider %q now leads to %s (%s). "+
+				"Go back to that engine (DOCKER_HOST, DOCKER_CONTEXT or the provider block), or, if it is gone for good, drop its records with 'gapool state rm'.",
+			len(m.addrs), m.addrs[0], m.engine, provider, p.info(provider).ID, p.info(provider).Host)
+	}
 }
 
 func orNone(s string) string {

@@ -150,6 +150,11 @@ func File(path string) Option {
 	return func(w *World) { w.file = &file{path: path} }
 }
 
+// EngineID gives the engine another ID than the one made from its name.
+func EngineID(id string) Option {
+	return func(w *World) { w.info.ID = id }
+}
+
 // New returns an empty world of objects of these types. The name is the
 // provider's, the config its block's table.
 func New(name string, config *schema.Type, types []*schema.Type, opts ...Option) *World {
