@@ -336,6 +336,26 @@ func TestStateLost(t *testing.T) {
 	}
 }
 
+// TestDestroyAfterCrash kills at each call and then destroys: nothing is left,
+// not even the tag of an image.
+func TestDestroyAfterCrash(t *testing.T) {
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			_, moments := s.end(t)
+			for i, moment := range moments {
+				if !changes(moment, mem.Before) && !changes(moment, mem.After) {
+					continue
+				}
+				l := s.begin(t)
+				k := l.killAt(i+1, 0)
+				l.mode = engine.Destroy
+				l.attempt("killed at moment "+k.where+" and destroyed", func() { l.recovers("") })
+			}
+		})
+	}
+}
+
 // TestCallFails lets each call fail once, without an effect and the client
 // knowing it, without one and the client not knowing, and with one. The process
 // goes on, and the next apply comes to the end.

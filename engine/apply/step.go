@@ -352,8 +352,14 @@ func (r *runner) others(old *state.Record, t *schema.Type, current *providers.Ob
 		return nil
 	}
 	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
-		return o.ID == current.ID || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
+		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
 	})
+}
+
+// sameObject reports whether a recorded object is that one. Several tags may
+// name one image, so an image is its name and its ID.
+func sameObject(t *schema.Type, o state.Object, obj *providers.Object) bool {
+	return o.ID == obj.ID && (!t.ByName || o.Name == obj.Name)
 }
 
 // lost deals with a call that failed and showed nothing: either it certainly
@@ -477,10 +483,10 @@ func (r *runner) without(s *engine.Step) *state.Record {
 		if rec == nil {
 			return nil
 		}
-		if rec.Current != nil && rec.Current.ID == s.Target.ID {
+		if rec.Current != nil && sameObject(s.Change.Type, *rec.Current, s.Target) {
 			rec.Current = nil
 		}
-		rec.Others = slices.DeleteFunc(rec.Others, func(o state.Object) bool { return o.ID == s.Target.ID })
+		rec.Others = slices.DeleteFunc(rec.Others, func(o state.Object) bool { return sameObject(s.Change.Type, o, s.Target) })
 		if rec.Current == nil && len(rec.Others) == 0 {
 			return nil
 		}

@@ -159,13 +159,14 @@ func breaks(f *found, why string) {
 // resolveDoubts looks up what the calls in doubt came to.
 func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*found) {
 	for _, d := range p.o.Loaded.Doubts {
+		if t := p.plan.Engines.Type(d.Kind); t != nil && t.ByName {
+			p.doubtfulTag(d)
+			continue
+		}
 		switch engine.Verb(d.Action) {
 		case engine.DoCreate:
 			f := byUID[d.UID]
 			if d.UID == "" || f == nil {
-				if t := p.plan.Engines.Type(d.Kind); t != nil && t.ByName {
-					p.doubtfulTag(d)
-				}
 				continue // it never came to be
 			}
 			if !f.obj.Started {
@@ -176,7 +177,7 @@ func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*fou
 			}
 		case engine.DoDelete:
 			// Under a volume's name there may be another one by now.
-			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil && !f.kind.ByName && f.obj.Owner.UID == d.UID {
+			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil && f.obj.Owner.UID == d.UID {
 				if !f.taken {
 					p.at(d.Addr).take(d.Addr, f)
 				}
@@ -204,7 +205,7 @@ func (p *planner) settled(d state.Began) *state.Record {
 		if f.obj.Broken != "" {
 			o.Status = state.Tainted
 		}
-		if was != nil && was.ID == o.ID {
+		if was != nil && was.ID == o.ID && (!f.kind.ByName || was.Name == o.Name) {
 			rec.Current = &o
 		} else {
 			rec.Others = append(rec.Others, o)
@@ -224,22 +225,34 @@ func (p *planner) breakTaken(addr schema.Addr, id, why string) {
 	}
 }
 
-// doubtfulTag keeps what a tag was before a create that may have moved it, so
-// that a later destroy still knows whether the tag is ours to remove.
+// doubtfulTag makes a tag that an attempt of ours has moved the address's own,
+// and keeps what it was before, so that a later destroy still knows whether the
+// tag is ours to remove.
 func (p *planner) doubtfulTag(d state.Began) {
+	f := p.byTag(d.Provider, p.plan.Engines.Type(d.Kind), d.Name)
+	if d.Prev == nil || f == nil || f.obj.ID == *d.Prev {
+		return // it did not move
+	}
 	k := p.at(d.Addr)
-	if k.record != nil || d.Prev == nil {
-		return
+	rec := k.record.Clone()
+	if rec == nil {
+		rec = &state.Record{Addr: d.Addr, Provider: d.Provider, Engine: d.Engine, Kind: d.Kind}
 	}
-	k.record = &state.Record{Addr: d.Addr, Provider: d.Provider, Engine: d.Engine, Kind: d.Kind, PrevTag: d.Prev}
-	t := p.plan.Engines.Type(d.Kind)
-	f := p.byTag(d.Provider, t, d.Name)
-	if f == nil {
-		k.gone = true
-		return
+	old := rec.Current
+	if old == nil || old.Name != d.Name {
+		if old != nil && rec.PrevTag != nil && *rec.PrevTag == "" {
+			rec.Others = append(rec.Others, *old)
+		} else if old != nil { // not ours to remove
+			k.objects = slices.DeleteFunc(k.objects, func(f *found) bool { return f.obj.Name == old.Name })
+		}
+		rec.PrevTag = d.Prev
 	}
-	k.record.Current = &state.Object{ID: f.obj.ID, Name: f.obj.Name, Status: state.Ready}
-	k.take(d.Addr, f)
+	rec.Current = &state.Object{ID: f.obj.ID, Name: f.obj.Name, Status: state.Ready}
+	k.record, k.gone = rec, false
+	if !slices.ContainsFunc(k.objects, func(f *found) bool { return f.obj.Name == d.Name }) {
+		f.recorded = true
+		k.take(d.Addr, f)
+	}
 }
 
 // checkLineage refuses to touch the objects of another history of the same
