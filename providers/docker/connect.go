@@ -166,7 +166,9 @@ func (t target) fail(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	if errors.Is(err, io.EOF) {
+	if client.IsErrConnectionFailed(err) {
+		err = errors.New("nothing answers there")
+	} else if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: the connection was closed at once; does the engine want TLS?", err)
 	}
 	return fmt.Errorf("no Docker engine at %s (%s): %w. Start it, or name another one with DOCKER_HOST, DOCKER_CONTEXT or host in a provider \"docker\" block",

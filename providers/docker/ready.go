@@ -93,7 +93,11 @@ func judgeHealth(c, _ *container.InspectResponse) (bool, error) {
 	case s.Health.Status == container.Unhealthy:
 		why := "its health check fails"
 		if n := len(s.Health.Log); n > 0 {
-			why += fmt.Sprintf(" (exit code %d): %s", s.Health.Log[n-1].ExitCode, strings.TrimSpace(s.Health.Log[n-1].Output))
+			last := s.Health.Log[n-1]
+			why += fmt.Sprintf(" (exit code %d)", last.ExitCode)
+			if said := strings.TrimSpace(last.Output); said != "" {
+				why += ": " + said
+			}
 		}
 		return false, errors.New(why)
 	}
