@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/dynblock"
@@ -34,12 +37,26 @@ func (t *Type) Decode(body hcl.Body, ctx *hcl.EvalContext) (cty.Value, hcl.Diagn
 	bare, _ := v.UnmarkDeep()
 	for _, p := range t.Validate(bare) {
 		diags = append(diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: "Invalid configuration", Detail: p.Detail,
+			Severity: hcl.DiagError, Summary: "Invalid configuration", Detail: t.discreet(v, p),
 			Subject: t.rangeOf(body, p.Attr).Ptr(),
 		})
 	}
 	return v, diags
 }
+
+// discreet is what a problem of the value v says, less the strings in v that
+// are secrets.
+func (t *Type) discreet(v cty.Value, p Problem) string {
+	for _, s := range Secrets(v) {
+		if strings.Contains(p.Detail, s) {
+			return fmt.Sprintf("%s: %s.", cmp.Or(p.Attr, t.Name), errHidden)
+		}
+	}
+	return p.Detail
+}
+
+// errHidden stands for an error that may quote a secret.
+var errHidden = errors.New("it is not right, and it is sensitive, so the reason is not shown")
 
 // rangeOf finds where an attribute or block is written, or where it would be.
 func (t *Type) rangeOf(body hcl.Body, name string) hcl.Range {
@@ -168,10 +185,15 @@ func normalizeObject(attrs []Attr, raw cty.Value) (cty.Value, error) {
 	return cty.ObjectVal(vals), nil
 }
 
+// normalize does the same for one argument. Its errors do not quote what is
+// sensitive.
 func (a *Attr) normalize(v cty.Value) (cty.Value, error) {
 	bare, marks := v.UnmarkDeepWithPaths()
 	out, err := a.normalizeBare(bare)
-	if err != nil {
+	switch {
+	case err != nil && (a.Sensitive || len(marks) > 0):
+		return cty.NilVal, errHidden
+	case err != nil:
 		return cty.NilVal, err
 	}
 	switch {

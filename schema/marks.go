@@ -1,6 +1,11 @@
 package schema
 
-import "github.com/zclconf/go-cty/cty"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+)
 
 type mark string
 
@@ -11,4 +16,31 @@ const SensitiveMark = mark("sensitive")
 // IsSensitive reports whether v or anything in it is marked sensitive.
 func IsSensitive(v cty.Value) bool {
 	return v.ContainsMarked()
+}
+
+// Secrets returns the known strings in v that are marked sensitive or stand
+// within something that is, numbers included as they are written, the longest
+// first and each once. What a message may quote of v must not contain one.
+func Secrets(v cty.Value) []string {
+	bare, marks := v.UnmarkDeepWithPaths()
+	if len(marks) == 0 {
+		return nil
+	}
+	var found []string
+	// The walk's function never fails.
+	_ = cty.Walk(bare, func(path cty.Path, el cty.Value) (bool, error) {
+		secret := slices.ContainsFunc(marks, func(m cty.PathValueMarks) bool { return path.HasPrefix(m.Path) })
+		if !secret || el.IsNull() || !el.IsKnown() {
+			return true, nil
+		}
+		switch el.Type() {
+		case cty.String:
+			found = append(found, el.AsString())
+		case cty.Number:
+			found = append(found, el.AsBigFloat().Text('f', -1))
+		}
+		return true, nil
+	})
+	slices.SortFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.DeleteFunc(slices.Compact(found), func(s string) bool { return s == "" })
 }
