@@ -162,6 +162,7 @@ func (r *runner) wantOf(block *schema.Resource, key schema.Key) (cty.Value, erro
 type lowering struct {
 	once    sync.Once
 	members map[schema.Addr]providers.Member
+	secret  bool // something of the cluster's is sensitive
 	err     error
 }
 
@@ -185,7 +186,8 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 			l.err = fmt.Errorf("the provider %q has no clusters", c.Provider)
 			return
 		}
-		bare, _ := want.UnmarkDeep()
+		bare, marks := want.UnmarkDeep()
+		l.secret = len(marks) > 0
 		list, err := lowerer.Lower(cluster, bare, r.p.Live[cluster], eng.Info())
 		if err != nil {
 			l.err = err
@@ -202,6 +204,9 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 	m, ok := l.members[c.Addr]
 	if !ok {
 		return cty.NilVal, errors.New("it was planned, but the values that are known now do not ask for it; plan again")
+	}
+	if l.secret {
+		return engine.HideMember(m.Type, m.Want), nil
 	}
 	return m.Want, nil
 }

@@ -32,7 +32,7 @@ func (p *planner) cluster(w *wanted) {
 		p.members[m.Addr] = m
 		value := m.Want
 		if len(marks) > 0 {
-			value = hideDerived(m.Type, value)
+			value = engine.HideMember(m.Type, value)
 		}
 		mw := &wanted{
 			addr: m.Addr, typ: m.Type, provider: w.provider, value: value, block: w.block,
@@ -177,21 +177,6 @@ func (p *planner) membersOf(cluster schema.Addr) []schema.Addr {
 	}
 	slices.SortFunc(addrs, schema.CompareAddr)
 	return addrs
-}
-
-// hideDerived marks what may hold a secret of the cluster's in a member: marks
-// do not follow through the lowering, so all that the table compares live is
-// hidden.
-func hideDerived(t *schema.Type, v cty.Value) cty.Value {
-	vals := v.AsValueMap()
-	for i := range t.Attrs {
-		if a := &t.Attrs[i]; a.Live || a.Sensitive || a.Name == "command" || a.Name == "labels" {
-			if x := vals[a.Name]; !x.IsNull() {
-				vals[a.Name] = x.Mark(schema.SensitiveMark)
-			}
-		}
-	}
-	return cty.ObjectVal(vals)
 }
 
 func notNull(v cty.Value) map[string]cty.Value {
