@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/plan"
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/state"
@@ -182,6 +183,11 @@ func (l *lab) recovers(want string) {
 	l.knows(p, there)
 	if got := l.world.String(); got != want {
 		l.t.Fatalf("the world is\n%sand not\n%safter\n%s", got, want, sketch(p))
+	}
+	for _, o := range there {
+		if !o.Started && slices.ContainsFunc(l.world.Objects(), func(is *providers.Object) bool { return is.ID == o.ID }) {
+			l.t.Errorf("%s %q was never started, may lack files, and was kept:\n%s", o.Kind, o.Name, sketch(p))
+		}
 	}
 	l.settled()
 	l.recordsAll()
@@ -354,6 +360,60 @@ func TestDestroyAfterCrash(t *testing.T) {
 			}
 		})
 	}
+}
+
+// killBefore runs an apply that dies at the first moment of that name.
+func (l *lab) killBefore(moment string) {
+	l.t.Helper()
+	dead := false
+	l.world.SetFault(func(c mem.Call) error {
+		if dead = dead || c.String() == moment; dead {
+			return mem.ErrCrash
+		}
+		return nil
+	})
+	l.fault = func(string) error {
+		if dead {
+			return errDead
+		}
+		return nil
+	}
+	if _, err := l.run(true); !dead || err == nil {
+		l.t.Fatalf("it did not die at %q: %v", moment, err)
+	}
+	l.world.SetFault(nil)
+	l.fault = nil
+}
+
+// TestWhatAnAttemptMadeIsKnownByItsUID takes the block away after the crash,
+// where nothing but the journal says that the object may be deleted.
+func TestWhatAnAttemptMadeIsKnownByItsUID(t *testing.T) {
+	l := newLab(t)
+	l.write(five())
+	l.killBefore("after create docker_container web-0")
+	l.write(five("count  = 2", "count  = 0"))
+	l.options = func(o *plan.Options) { o.NamedStack = false }
+	if got := sketch(l.apply()); !strings.Contains(got, "-   docker_container.web[0]") {
+		t.Errorf("the plan is\n%s", got)
+	}
+	l.settled()
+	l.recordsAll()
+}
+
+// TestADeleteThatBeganMeansTainted wants an object back whose deletion had
+// begun.
+func TestADeleteThatBeganMeansTainted(t *testing.T) {
+	l := newLab(t)
+	l.write(five())
+	l.apply()
+	l.mode, l.options = engine.Destroy, allowAll
+	l.killBefore("after stop docker_container web-0")
+	l.mode = engine.Normal
+	if got := sketch(l.apply()); !strings.Contains(got, "-/+ docker_container.web[0] was being deleted by an earlier apply") {
+		t.Errorf("the plan is\n%s", got)
+	}
+	l.settled()
+	l.recordsAll()
 }
 
 // TestCallFails lets each call fail once, without an effect and the client
