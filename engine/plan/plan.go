@@ -73,6 +73,7 @@ type planner struct {
 	order    []*engine.Change      // in which they were decided
 	byName   map[nameKey]*found    // objects of ours
 	frees    map[schema.Addr]freed // by the address that takes the name over
+	along    map[schema.Addr]bool  // blocks that go along with -target, nil until asked for
 	rebuilt  bool                  // there was no state, and objects of ours were found
 }
 
@@ -170,42 +171,45 @@ func (p *planner) decideRest(context.Context) {
 // selected reports whether -target lets an address be touched: it is named, or
 // something named refers to it, or, for a destroy, it refers to what is named.
 func (p *planner) selected(addr schema.Addr) bool {
-	if len(p.o.Targets) == 0 {
+	if len(p.o.Targets) == 0 || slices.ContainsFunc(p.o.Targets, func(t schema.Addr) bool { return t.Contains(addr) }) {
 		return true
 	}
+	if p.along == nil {
+		p.along = p.findAlong()
+	}
+	return p.along[addr.Block()]
+}
+
+// findAlong follows references from the targeted blocks to those that go along.
+func (p *planner) findAlong() map[schema.Addr]bool {
+	next := p.graph.Deps
+	if p.o.Mode == engine.Destroy {
+		users := map[schema.Addr][]schema.Addr{}
+		for addr, k := range p.known {
+			if k.record != nil {
+				for _, d := range k.record.Deps {
+					users[d] = append(users[d], addr.Block())
+				}
+			}
+		}
+		next = func(block schema.Addr) []schema.Addr { return users[block] }
+	}
+	along := map[schema.Addr]bool{}
+	var queue []schema.Addr
 	for _, t := range p.o.Targets {
-		if t.Contains(addr) || p.reaches(t.Block(), addr.Block(), map[schema.Addr]bool{}) {
-			return true
+		queue = append(queue, t.Block())
+	}
+	for len(queue) > 0 {
+		block := queue[0]
+		queue = queue[1:]
+		for _, d := range next(block) {
+			if !along[d] {
+				along[d] = true
+				queue = append(queue, d)
+			}
 		}
 	}
-	return false
-}
-
-func (p *planner) reaches(from, to schema.Addr, seen map[schema.Addr]bool) bool {
-	if seen[from] {
-		return false
-	}
-	seen[from] = true
-	for _, d := range p.dependencies(from) {
-		if d == to || p.reaches(d, to, seen) {
-			return true
-		}
-	}
-	return false
-}
-
-// dependencies are the blocks to go along with a targeted one.
-func (p *planner) dependencies(block schema.Addr) []schema.Addr {
-	if p.o.Mode != engine.Destroy {
-		return p.graph.Deps(block)
-	}
-	var users []schema.Addr
-	for addr, k := range p.known {
-		if k.record != nil && slices.Contains(k.record.Deps, block) {
-			users = append(users, addr.Block())
-		}
-	}
-	return users
+	return along
 }
 
 // guard refuses what is protected and asks for the permissions that the plan
