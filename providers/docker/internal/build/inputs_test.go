@@ -218,7 +218,11 @@ func TestInputsTakesAnyFile(t *testing.T) {
 	must(t, syscall.Mkfifo(filepath.Join(o.Context, "fifo"), 0o600))
 	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	must(t, err)
-	defer unix.Close(socket)
+	t.Cleanup(func() {
+		if err := unix.Close(socket); err != nil {
+			t.Error(err)
+		}
+	})
 	must(t, unix.Bind(socket, &unix.SockaddrUnix{Name: filepath.Join(o.Context, "s")}))
 	first := inputs(t, o)
 	rename("a\nb \xff", "a\nb \xfe")(t, &o)
