@@ -196,6 +196,9 @@ type Plan struct {
 	// Unapproved is an error message where the plan cannot be applied without
 	// a permission that was not given; it names the flag.
 	Unapproved string
+	// Force allows what running work speaks against, also such work as is
+	// found only at the step.
+	Force bool
 
 	// Recovered is what the calls came to that an earlier run left in doubt;
 	// the apply writes it down before its first change.

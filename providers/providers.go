@@ -150,6 +150,9 @@ type Request struct {
 	Prior *Object
 	// Changed are the attributes that an Update is for, sorted.
 	Changed []string
+	// Force lets a verb go on where running work, or not knowing of any, speaks
+	// against it.
+	Force bool
 	// Dir is the folder that relative paths start from.
 	Dir string
 	// Files are put into a container before its start. They are secrets: not

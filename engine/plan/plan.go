@@ -105,7 +105,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	p.eval = engine.NewEvaluator(o.Config, o.Vars, o.Workspace)
 	p.plan = &engine.Plan{
 		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
-		Evaluator: p.eval, Targeted: len(o.Targets) > 0,
+		Evaluator: p.eval, Targeted: len(o.Targets) > 0, Force: o.Force,
 		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){

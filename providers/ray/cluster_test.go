@@ -18,6 +18,7 @@ import (
 	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/providers/ray"
+	"github.com/gapool/gapool/providers/ray/internal/gcs"
 	"github.com/gapool/gapool/providers/ray/raytest"
 	"github.com/gapool/gapool/schema"
 )
@@ -34,6 +35,7 @@ type lab struct {
 	engine providers.Engine
 	want   cty.Value
 	addr   schema.Addr
+	force  bool
 
 	mu     sync.Mutex
 	stages []string
@@ -100,7 +102,7 @@ func (l *lab) members() []providers.Member {
 
 func (l *lab) request(addr schema.Addr) *providers.Request {
 	return &providers.Request{
-		Addr: addr, Cluster: l.want,
+		Addr: addr, Cluster: l.want, Force: l.force,
 		Owner: providers.Owner{Stack: "lab", Workspace: "default", Lineage: "l", UID: "uid of " + addr.String(), Address: addr.String()},
 		Report: func(p providers.Progress) {
 			l.mu.Lock()
@@ -265,7 +267,7 @@ func TestWhatRefreshSaysOfMembers(t *testing.T) {
 		"draining":               {func(l *lab) { l.ray.Drained(worker, ray.NodeDraining) }, "is being drained", ray.NodeDraining, false},
 		"dead for long":          {func(l *lab) { l.ray.Drained(worker, ray.NodeDead) }, "is listed as dead by Ray, though its container runs", ray.NodeDead, false},
 		"stopped":                {func(l *lab) { l.world.Stop(container, worker) }, "", ray.NodeUnknown, false},
-		"the head is mute":       {func(l *lab) { l.ray.Mute(true) }, "", "", true},
+		"the head is mute":       {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "", "", true},
 		"the head is stopped":    {func(l *lab) { l.world.Stop(container, "genetic-head") }, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,7 +363,7 @@ func TestAMemberThatIsNeverListed(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T, l *lab) {
 		l.configure(`ready_timeout = "20s"`)
-		l.ray.Mute(true)
+		l.ray.Mute(gcs.ErrUnavailable)
 		_, err := l.create(l.members()[0])
 		contains(t, err, "genetic-head", "20s", "ray does not answer")
 	})
@@ -422,8 +424,24 @@ func TestAWorkerDrainsBeforeItGoes(t *testing.T) {
 		"the head is stopped": {
 			func(l *lab) { l.world.Stop(container, "genetic-head") }, nil, 0, time.Second, nil,
 		},
-		"the head is mute": {
-			func(l *lab) { l.ray.Mute(true) }, nil, 10 * time.Second, 12 * time.Second, nil,
+		"the head is mute for a while": {
+			func(l *lab) {
+				l.ray.Mute(gcs.ErrUnavailable)
+				go func() { time.Sleep(50 * time.Second); l.ray.Mute(nil) }()
+			}, []string{"idle " + worker}, 50 * time.Second, 53 * time.Second, nil,
+		},
+		"the head falls silent after it agreed": {
+			func(l *lab) {
+				l.ray.Job(true)
+				l.ray.Busy(worker, "CPU in use")
+				go func() { time.Sleep(62 * time.Second); l.ray.Mute(gcs.ErrUnavailable) }()
+			}, []string{"idle " + worker, "preempt " + worker}, 75 * time.Second, 78 * time.Second, nil,
+		},
+		"the head is mute until it ends": {
+			func(l *lab) {
+				l.ray.Mute(gcs.ErrUnavailable)
+				go func() { time.Sleep(20 * time.Second); l.world.Stop(container, "genetic-head") }()
+			}, nil, 20 * time.Second, 22 * time.Second, nil,
 		},
 		"dead to Ray already": {
 			func(l *lab) { l.ray.Drained(worker, ray.NodeDead) }, nil, 0, time.Second, nil,
@@ -458,6 +476,52 @@ func TestAWorkerDrainsBeforeItGoes(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Promise 5: what Ray does not tell is not taken for "nothing runs".
+func TestAWorkerStaysWhileAHeadThatRunsDoesNotTell(t *testing.T) {
+	const worker = "genetic-cpu-1"
+	for name, c := range map[string]struct {
+		err             error
+		atLeast, atMost time.Duration // without -force
+	}{
+		"it does not answer":       {gcs.ErrUnavailable, 60 * time.Second, 62 * time.Second},
+		"it says what it has not":  {errors.New("resource exhausted"), 60 * time.Second, 62 * time.Second},
+		"it refuses the token":     {gcs.ErrUnauthenticated, 0, time.Second},
+		"its answer is not Ray's":  {fmt.Errorf("%w: it holds no cluster state", gcs.ErrUnreadable), 0, time.Second},
+		"it falls silent too late": {nil, 64 * time.Second, 66 * time.Second},
+	} {
+		for _, force := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, force %v", name, force), func(t *testing.T) {
+				bubble(t, func(t *testing.T, l *lab) {
+					l.up()
+					if c.err != nil {
+						l.ray.Mute(c.err)
+					} else {
+						l.ray.Job(true)
+						l.ray.Busy(worker, "CPU in use")
+						go func() { time.Sleep(54 * time.Second); l.ray.Mute(gcs.ErrUnavailable) }()
+					}
+					l.force = force
+					before := time.Now()
+					err := l.delete(worker)
+					if took := time.Since(before); took < c.atLeast || took > c.atMost {
+						t.Errorf("it took %s, want %s to %s", took, c.atLeast, c.atMost)
+					}
+					if force {
+						if err != nil || strings.Contains(l.names(), worker) {
+							t.Errorf("with -force: error %v, left %s", err, l.names())
+						}
+						return
+					}
+					contains(t, err, worker, "genetic-head", "-force")
+					if !strings.Contains(l.names(), worker) || slices.Contains(l.calls, "stop "+worker) {
+						t.Errorf("the worker was removed: %s", l.calls)
+					}
+				})
+			})
+		}
 	}
 }
 
@@ -519,7 +583,7 @@ func TestAClusterIsReadyWhenRayShowsExactlyWhatIsWanted(t *testing.T) {
 		"an earlier start is listed": {func(l *lab) { l.ray.Ghost("genetic-cpu-1", true) }, "an earlier start of genetic-cpu-1 is still listed"},
 		"a worker drains":            {func(l *lab) { l.ray.Drained("genetic-cpu-1", ray.NodeDraining) }, "genetic-cpu-1 is draining"},
 		"a worker has other CPUs":    {func(l *lab) { l.reCPU() }, "genetic-cpu-0 has 1 CPU, wanted are 3"},
-		"nobody answers":             {func(l *lab) { l.ray.Mute(true) }, "ray does not answer"},
+		"nobody answers":             {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "ray does not answer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, l *lab) {

@@ -35,8 +35,8 @@ const (
 	// drain.
 	deathTakes = 30 * time.Second
 
-	// silence is how long a head that runs may not answer before a drain is
-	// given up: there is nobody to drain to.
+	// silence is how long a head that runs may at least be mute before what
+	// needs its word is given up, however little time is left.
 	silence = 10 * time.Second
 )
 
@@ -238,8 +238,10 @@ func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 	return m.inner.Delete(ctx, req)
 }
 
-// drain returns when the node may go: it is dead to Ray, the time is up, or
-// nobody is there to ask.
+// drain returns when the node may go: it is dead to Ray, its time to move its
+// work is up, or the head does not run, so that nobody is there to ask. A head
+// that runs and does not answer may be busy with the very work that a removal
+// would lose: that is waited for, and is an error in the end unless forced.
 //
 // It first asks for what Ray refuses to a node with work, so that nothing is
 // disturbed; when the time is up, or no job runs at all, for what it does not
@@ -260,8 +262,15 @@ func (m *members) drain(ctx context.Context, req *providers.Request, obj *provid
 			if quiet.IsZero() {
 				quiet = now
 			}
-			if now.Sub(quiet) > silence || !m.e.headRuns(ctx, head) {
+			final := errors.Is(err, gcs.ErrUnauthenticated) || errors.Is(err, gcs.ErrUnreadable)
+			switch {
+			case !m.e.headRuns(ctx, head), !gone.IsZero() && now.After(gone):
 				return nil
+			case final, gone.IsZero() && now.After(end) && now.Sub(quiet) > silence:
+				if req.Force {
+					return nil
+				}
+				return mute(head, err)
 			}
 			report("waiting for Ray's GCS to answer")
 		default:
@@ -286,6 +295,12 @@ func (m *members) drain(ctx context.Context, req *providers.Request, obj *provid
 			return err
 		}
 	}
+}
+
+// mute says that a head runs and does not tell what its cluster works on.
+func mute(head string, err error) error {
+	return fmt.Errorf("container %s runs, but Ray does not tell whether work would be lost (%w). "+
+		"See its log and apply again; or, if the work may be lost, add -force", head, err)
 }
 
 // askToGo drains the nodes of a worker. It returns until when to wait for their

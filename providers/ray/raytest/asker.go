@@ -72,8 +72,11 @@ func (a *asker) Nodes(ctx context.Context) (gcs.Cluster, error) {
 			c.Nodes = append(c.Nodes, a.r.node(obj, flags, isHead))
 		}
 	}
-	if !up || a.r.mute {
+	if !up {
 		return gcs.Cluster{}, gcs.ErrUnavailable
+	}
+	if a.r.mute != nil {
+		return gcs.Cluster{}, a.r.mute
 	}
 	return c, nil
 }

@@ -33,7 +33,7 @@ type Ray struct {
 	tokens  map[string]string // by the container's name
 	uptime  time.Duration
 	job     bool
-	mute    bool
+	mute    error // what each question is answered with
 	asked   []string
 }
 
@@ -99,8 +99,8 @@ func (r *Ray) Token(container string) string {
 	return token
 }
 
-// Mute lets no cluster answer.
-func (r *Ray) Mute(mute bool) { r.locked(func() { r.mute = mute }) }
+// Mute lets each question fail so, as long as it is not nil.
+func (r *Ray) Mute(err error) { r.locked(func() { r.mute = err }) }
 
 // Asked returns the drains so far: "idle NAME" for one that a busy node
 // refuses, "preempt NAME" for one that none refuses.

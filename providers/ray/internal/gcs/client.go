@@ -24,6 +24,10 @@ var (
 
 	// ErrUnauthenticated says that Ray answered and refused the token.
 	ErrUnauthenticated = errors.New("ray refused the token")
+
+	// ErrUnreadable says that Ray answered something else than it documents.
+	// Asking again gives the same.
+	ErrUnreadable = errors.New("ray's answer cannot be read")
 )
 
 const (
@@ -88,8 +92,8 @@ func (c *Client) Close() error {
 // waits for a place. Nodes are in the order of their instance, then of their
 // ID; pending shapes are in the order of their text.
 //
-// The error is ErrUnavailable, ErrUnauthenticated, the context's, or one that
-// says what could not be understood.
+// The error is ErrUnavailable, ErrUnauthenticated, ErrUnreadable, the context's,
+// or one of gRPC's that is none of these.
 func (c *Client) Nodes(ctx context.Context) (Cluster, error) {
 	// The empty request asks for the whole state, whatever was seen before.
 	reply, err := c.call(ctx, "GetClusterResourceState", nil)
@@ -98,7 +102,7 @@ func (c *Client) Nodes(ctx context.Context) (Cluster, error) {
 	}
 	cluster, err := decodeCluster(reply)
 	if err != nil {
-		return Cluster{}, fmt.Errorf("list ray's nodes: the answer of the GCS cannot be read: %w", err)
+		return Cluster{}, fmt.Errorf("list ray's nodes: %w: %w", ErrUnreadable, err)
 	}
 	return cluster, nil
 }
@@ -136,7 +140,7 @@ func (c *Client) Drain(ctx context.Context, nodeID string, reason DrainReason, m
 	}
 	accepted, why, err = decodeDrainReply(reply)
 	if err != nil {
-		return false, "", fmt.Errorf("drain ray node %s: the answer of the GCS cannot be read: %w", nodeID, err)
+		return false, "", fmt.Errorf("drain ray node %s: %w: %w", nodeID, ErrUnreadable, err)
 	}
 	return accepted, why, nil
 }

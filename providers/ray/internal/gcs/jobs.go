@@ -56,8 +56,8 @@ except (OSError, http.client.HTTPException) as e:
 // Jobs asks the head's dashboard for the drivers and submissions that it
 // knows, those that have ended too, ordered by ID, then by submission ID.
 //
-// The error is ErrUnavailable, ErrUnauthenticated, the context's, or one that
-// says what could not be understood.
+// The error is ErrUnavailable, ErrUnauthenticated, ErrUnreadable or the
+// context's.
 func (c *Client) Jobs(ctx context.Context) ([]Job, error) {
 	callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -106,8 +106,10 @@ func decodeJobs(out []byte) ([]Job, error) {
 		return nil, fmt.Errorf("%w: the dashboard at 127.0.0.1:8265 in the head's container: %s", ErrUnavailable, reason)
 	case "401", "403":
 		return nil, fmt.Errorf("%w: the dashboard says %s", ErrUnauthenticated, reason)
+	case "500": // among others while the GCS does not answer it
+		return nil, fmt.Errorf("%w: the dashboard says %s: %.200s", ErrUnavailable, line, body)
 	default:
-		return nil, fmt.Errorf("the dashboard says %s: %.200s", line, body)
+		return nil, fmt.Errorf("%w: the dashboard says %s: %.200s", ErrUnreadable, line, body)
 	}
 	var items []struct {
 		JobID        string `json:"job_id"`
@@ -117,7 +119,7 @@ func decodeJobs(out []byte) ([]Job, error) {
 		Entrypoint   string `json:"entrypoint"`
 	}
 	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, fmt.Errorf("the dashboard's answer cannot be read: %w", err)
+		return nil, fmt.Errorf("%w: the dashboard's: %w", ErrUnreadable, err)
 	}
 	jobs := make([]Job, 0, len(items))
 	for _, i := range items {
