@@ -65,7 +65,7 @@ func TestDecodeErrorsDoNotQuoteSecrets(t *testing.T) {
 }
 
 // What is not sensitive is quoted.
-func TestErrorsQuoteTheRest(t *testing.T) {
+func TestDecodeQuotesTheRest(t *testing.T) {
 	for _, body := range []string{`checked = "open"`, `accepted = ["open"]`, `free = "open"`} {
 		f, diags := hclsyntax.ParseConfig([]byte(body), "test.hcl", hcl.InitialPos)
 		if diags.HasErrors() {
