@@ -201,43 +201,18 @@ func (a *Attr) normalize(v cty.Value) (cty.Value, error) {
 		return out.Mark(SensitiveMark), nil
 	case len(marks) == 0:
 		return out, nil
-	case a.Accept == nil && a.Normal == nil && out.IsKnown() && bare.Type().Equals(out.Type()) && !out.Type().IsSetType():
-		return out.MarkWithPaths(marks), nil
 	}
-	if byKey, ok := keyMarks(bare, out, marks); ok {
-		return out.MarkWithPaths(byKey), nil
+	// Where the normal form is what a conversion gives, each mark stays with its
+	// element: one secret in a map hides one key.
+	if plain, err := convert.Convert(v, a.Type); err == nil {
+		if same, _ := plain.UnmarkDeep(); same.RawEquals(out) {
+			return plain, nil
+		}
 	}
 	for _, m := range marks {
 		out = out.WithMarks(m.Marks)
 	}
 	return out, nil
-}
-
-// keyMarks moves the marks of the elements of an argument that was written as
-// an object or a map to those of the map that it became. It reports false where
-// a mark has no element to go to.
-func keyMarks(from, to cty.Value, marks []cty.PathValueMarks) ([]cty.PathValueMarks, bool) {
-	if !to.Type().IsMapType() || !to.IsKnown() || to.IsNull() || !(from.Type().IsObjectType() || from.Type().IsMapType()) {
-		return nil, false
-	}
-	moved := make([]cty.PathValueMarks, len(marks))
-	for i, m := range marks {
-		if len(m.Path) != 1 {
-			return nil, false
-		}
-		var key cty.Value
-		switch step := m.Path[0].(type) {
-		case cty.GetAttrStep:
-			key = cty.StringVal(step.Name)
-		case cty.IndexStep:
-			key = step.Key
-		}
-		if !to.HasIndex(key).True() {
-			return nil, false
-		}
-		moved[i] = cty.PathValueMarks{Path: cty.Path{cty.IndexStep{Key: key}}, Marks: m.Marks}
-	}
-	return moved, true
 }
 
 func (a *Attr) normalizeBare(v cty.Value) (cty.Value, error) {
