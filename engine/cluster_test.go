@@ -307,13 +307,15 @@ func TestClusterIsRemoved(t *testing.T) {
 	l.settled()
 }
 
-// TestClusterTargets takes one member, and the cluster with its members.
+// TestClusterTargets takes one member, a group, and the cluster with its members.
 func TestClusterTargets(t *testing.T) {
 	l := clusterLab(t)
 	l.write(cluster())
 	l.apply()
 	flags(l, []string{"-replace=" + worker1})
 	sums(t, l.plan(), engine.Summary{Add: 1, Change: 1, Destroy: 1})
+	flags(l, []string{`-replace=ray_cluster.pool.worker["cpu"]`})
+	sums(t, l.plan(), engine.Summary{Add: 2, Change: 1, Destroy: 2})
 	flags(l, []string{"-replace=ray_cluster.pool"})
 	sums(t, l.plan(), engine.Summary{Add: 4, Change: 1, Destroy: 4}) // and the driver, whose URL may change
 	l.options = nil

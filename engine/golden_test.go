@@ -195,7 +195,7 @@ func flags(l *lab, words []string) {
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
 		addrs := func(list func(*plan.Options) *[]schema.Addr) {
-			addr, err := schema.ParseAddr(value)
+			addr, err := schema.ParseTarget(value)
 			if err != nil {
 				l.t.Fatal(err)
 			}

@@ -102,6 +102,10 @@ type Member struct {
 	Index int
 }
 
+// EveryWorker is the Index that stands for all workers of a group. Only what a
+// person asks for has it, as -target does: no object is at such an address.
+const EveryWorker = -1
+
 // IsZero reports whether the address is that of the whole cluster.
 func (m Member) IsZero() bool { return m.Role == "" }
 
@@ -110,7 +114,11 @@ func (m Member) String() string {
 	case Head:
 		return ".head"
 	case Worker:
-		return ".worker[" + quote(m.Group) + "][" + strconv.Itoa(m.Index) + "]"
+		group := ".worker[" + quote(m.Group) + "]"
+		if m.Index == EveryWorker {
+			return group
+		}
+		return group + "[" + strconv.Itoa(m.Index) + "]"
 	default:
 		return ""
 	}
@@ -166,10 +174,19 @@ func (a Addr) WithMember(m Member) Addr {
 	return a
 }
 
-// Contains reports whether b is a itself, an instance of the block a, or a
-// member of the cluster a: what -target=a means.
+// Contains reports whether b is a itself, an instance of the block a, a member
+// of the cluster a, or a worker of the group a: what -target=a means.
 func (a Addr) Contains(b Addr) bool {
-	return a == b || a == b.Cluster() || a == b.Block()
+	return a == b || a == b.Cluster() || a == b.Block() || a == b.group()
+}
+
+// group returns the address of the group that a worker belongs to, and any
+// other address as it is.
+func (a Addr) group() Addr {
+	if a.Member.Role == Worker {
+		a.Member.Index = EveryWorker
+	}
+	return a
 }
 
 // CompareAddr orders addresses for printing: by module, kind, type, name, then
@@ -210,8 +227,19 @@ func (a *Addr) UnmarshalText(text []byte) error {
 }
 
 // ParseAddr reads an address as people write it. The error says what is wrong
-// with it and shows the form that an address has.
+// with it and shows the form that an address has. The address of a group of
+// workers is refused, since nothing is there but its workers: see ParseTarget.
 func ParseAddr(s string) (Addr, error) {
+	a, err := ParseTarget(s)
+	if err == nil && a.Member.Index == EveryWorker {
+		return Addr{}, addrError(s, `a worker is written .worker["GROUP"][INDEX]`)
+	}
+	return a, err
+}
+
+// ParseTarget reads what a person asks for: an address, or that of a group of
+// workers, ray_cluster.pool.worker["cpu"].
+func ParseTarget(s string) (Addr, error) {
 	trav, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return Addr{}, addrError(s, diags[0].Detail)
@@ -302,6 +330,9 @@ func addrFrom(steps []addrStep) (Addr, error) {
 	case Worker:
 		group, index := key(), key()
 		n, ok := index.Int()
+		if index.IsZero() {
+			n, ok = EveryWorker, true
+		}
 		if group.kind != stringKey || !ok {
 			return a, fmt.Errorf(`a worker is written .worker["GROUP"][INDEX]`)
 		}

@@ -56,6 +56,48 @@ func TestParseAddrRefuses(t *testing.T) {
 	}
 }
 
+// TestGroup is the address of all workers of a group: it can be asked for, and
+// nothing is recorded at it.
+func TestGroup(t *testing.T) {
+	const text = `module.a.ray_cluster.pool["x"].worker["cpu"]`
+	group, err := ParseTarget(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if group.String() != text {
+		t.Errorf("%s is written back as %s", text, group)
+	}
+	for member, want := range map[string]bool{
+		`module.a.ray_cluster.pool["x"].worker["cpu"][0]`:  true,
+		`module.a.ray_cluster.pool["x"].worker["cpu"][12]`: true,
+		`module.a.ray_cluster.pool["x"].worker["gpu"][0]`:  false,
+		`module.a.ray_cluster.pool["y"].worker["cpu"][0]`:  false,
+		`ray_cluster.pool["x"].worker["cpu"][0]`:           false,
+		`module.a.ray_cluster.pool["x"].head`:              false,
+		`module.a.ray_cluster.pool["x"]`:                   false,
+	} {
+		addr, err := ParseAddr(member)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := group.Contains(addr); got != want {
+			t.Errorf("the group contains %s: %t, want %t", member, got, want)
+		}
+	}
+	if !group.Cluster().Contains(group) || !group.Block().Contains(group) {
+		t.Error("the cluster and the block contain the group")
+	}
+	for _, bad := range []string{`ray_cluster.pool.worker`, `ray_cluster.pool.worker[0]`, `ray_cluster.pool.worker["cpu"]["x"]`} {
+		if a, err := ParseTarget(bad); err == nil {
+			t.Errorf("%s is taken for %s", bad, a)
+		}
+	}
+	var addr Addr
+	if err := addr.UnmarshalText([]byte(text)); err == nil {
+		t.Errorf("a record can be at %s", addr)
+	}
+}
+
 func TestAddrTextIsInverse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := Addr{Type: "docker_container", Name: "web", Key: StringKey(rapid.String().Draw(t, "key"))}

@@ -85,14 +85,14 @@ func (f *varFileFlag) Set(s string) error {
 	return nil
 }
 
-// addrFlags are addresses, one for each time the flag is given.
+// addrFlags are addresses or groups, one for each time the flag is given.
 type addrFlags []schema.Addr
 
 func (f *addrFlags) String() string { return "" }
 func (f *addrFlags) Type() string   { return "ADDRESS" }
 
 func (f *addrFlags) Set(s string) error {
-	a, err := schema.ParseAddr(s)
+	a, err := schema.ParseTarget(s)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (c *cli) stateCmd() *cobra.Command {
 func parseAddrs(args []string) ([]schema.Addr, error) {
 	addrs := make([]schema.Addr, len(args))
 	for i, arg := range args {
-		a, err := schema.ParseAddr(arg)
+		a, err := schema.ParseTarget(arg)
 		if err != nil {
 			return nil, err
 		}
