@@ -107,7 +107,7 @@ func TestFirstInterruptFinishesWhatIsInFlight(t *testing.T) {
 	if got := h.names(); got != "first" {
 		t.Errorf("there is %q, not the first alone; stdout:\n%s", got, &h.stdout)
 	}
-	if !strings.Contains(string(rest), "Error: interrupted: 1 steps were not started") {
+	if !strings.Contains(string(rest), "Error: interrupted: 1 step was not started;") {
 		t.Errorf("the errors do not say how many steps are left:\n%s", rest)
 	}
 	if !strings.Contains(h.stdout.String(), "docker_network.first: Creation complete") {

@@ -304,9 +304,16 @@ func (r *runner) errors() *multierror.Error {
 		}
 	}
 	if interrupted > 0 {
-		errs.Errors = append(errs.Errors, fmt.Errorf("%w: %d steps were not started; what was done is recorded, and another apply goes on from here", ErrInterrupted, interrupted))
+		errs.Errors = append(errs.Errors, fmt.Errorf("%w: %s not started; what was done is recorded, and another apply goes on from here", ErrInterrupted, steps(interrupted)))
 	}
 	return errs
+}
+
+func steps(n int) string {
+	if n == 1 {
+		return "1 step was"
+	}
+	return fmt.Sprintf("%d steps were", n)
 }
 
 func format(errs []error) string {
