@@ -405,15 +405,19 @@ func TestMistakesInACluster(t *testing.T) {
 		more string
 		want string
 	}{
-		"a variable that gapool sets":       {more: `env = { RAY_ADDRESS = "x" }`, want: "RAY_ADDRESS is set by gapool"},
-		"one of a group":                    {more: `worker_group "cpu" { env = { RAY_AUTH_TOKEN = "x" } }`, want: `worker_group "cpu": env: RAY_AUTH_TOKEN is set by gapool`},
-		"a flag that gapool sets":           {more: `worker_group "cpu" { params = { num-cpus = "3" } }`, want: "set num_cpus of the head or worker_group"},
-		"a join address of the client":      {more: `worker_group "cpu" { params = { address = "genetic-head:10001" } }`, want: "use genetic-head:6379"},
-		"a group called head":               {more: `worker_group "head" {}`, want: "choose another name"},
-		"a group's name with a blank":       {more: `worker_group "my group" {}`, want: "becomes part of containers' names"},
-		"too little memory":                 {more: `worker_group "cpu" { memory = 512 }`, want: "too little for a Ray node"},
-		"too little memory for the head":    {with: map[string]string{"head": "head {\n memory = 512\n}"}, want: "head: memory of 512 MiB is too little"},
-		"a label with a comma":              {more: `labels = { zone = "a,b" }`, want: "ray start cannot take"},
+		"a variable that gapool sets":    {more: `env = { RAY_ADDRESS = "x" }`, want: "RAY_ADDRESS is set by gapool"},
+		"one of a group":                 {more: `worker_group "cpu" { env = { RAY_AUTH_TOKEN = "x" } }`, want: `worker_group "cpu": env: RAY_AUTH_TOKEN is set by gapool`},
+		"a flag that gapool sets":        {more: `worker_group "cpu" { params = { num-cpus = "3" } }`, want: "set num_cpus of the head or worker_group"},
+		"a join address of the client":   {more: `worker_group "cpu" { params = { address = "genetic-head:10001" } }`, want: "use genetic-head:6379"},
+		"a group called head":            {more: `worker_group "head" {}`, want: "choose another name"},
+		"a group's name with a blank":    {more: `worker_group "my group" {}`, want: "becomes part of containers' names"},
+		"too little memory":              {more: `worker_group "cpu" { memory = 512 }`, want: "too little for a Ray node"},
+		"too little memory for the head": {with: map[string]string{"head": "head {\n memory = 512\n}"}, want: "head: memory of 512 MiB is too little"},
+		"a label with a comma":           {more: `labels = { zone = "a,b" }`, want: "ray start cannot take"},
+		"an open dashboard without a token": {
+			with: map[string]string{"head": "head {\n dashboard_port = 8265\n dashboard_ip = \"0.0.0.0\"\n}"},
+			more: `auth = false`, want: "dashboard_ip at 127.0.0.1",
+		},
 		"half a worker":                     {more: `worker_group "cpu" { replicas = 1.5 }`, want: "whole number"},
 		"a duration that is none":           {more: `drain_timeout = "soon"`, want: "not a positive duration"},
 		"no head":                           {with: map[string]string{"head": ""}, want: "head"},
@@ -436,15 +440,50 @@ func TestMistakesInACluster(t *testing.T) {
 	}
 }
 
-func TestAContainerThatJoinsTheClientPort(t *testing.T) {
+func TestWhoReachesTheDashboard(t *testing.T) {
 	p := over(docker.New(), nil)
+	for name, c := range map[string]struct {
+		body string
+		want string // in the remark; empty for none
+	}{
+		"nobody":             {`head { dashboard_ip = "0.0.0.0" }`, ""},
+		"this machine":       {`head { dashboard_port = 8265 }`, ""},
+		"without a token":    {"auth = false\nhead { dashboard_port = 8265 }", ""},
+		"by IPv6":            {"auth = false\nhead {\n dashboard_port = 8265\n dashboard_ip = \"::1\"\n}", ""},
+		"the network":        {"head {\n dashboard_port = 8265\n dashboard_ip = \"0.0.0.0\"\n}", `on port 8265 to the network (0.0.0.0)`},
+		"a network":          {"head {\n dashboard_port = 8265\n dashboard_ip = \"10.0.0.5\"\n}", `dashboard_ip = "127.0.0.1"`},
+		"on an unknown port": {"head {\n dashboard_port = unknown_number\n dashboard_ip = \"::\"\n}", "a port that is not known yet"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := mustDecode(t, p, "name = \"genetic\"\nimage = \"i\"\nnetwork = \"n\"\n"+c.body)
+			remarks := p.cluster.Remarks(v)
+			if (c.want == "") != (len(remarks) == 0) || !strings.Contains(strings.Join(remarks, "\n"), c.want) {
+				t.Errorf("remarks %q, want one with %q", remarks, c.want)
+			}
+			// The head's container has the port, but no attribute called ip.
+			members, err := p.Lower(pool, v, nil, providers.Info{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range members {
+				if got := m.Type.Remarks(m.Want); len(got) > 0 {
+					t.Errorf("%s remarks %q", m.Addr, got)
+				}
+			}
+		})
+	}
+}
+
+func TestAContainerThatJoinsTheClientPort(t *testing.T) {
 	const base = "name = \"hand-made\"\nimage = \"ray\"\n"
 	read := func(body string) hcl.Diagnostics {
 		file, diags := hclsyntax.ParseConfig([]byte(base+body), "x.hcl", hcl.InitialPos)
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		_, diags = p.container.Decode(file.Body, nil)
+		// The table that the command decodes with.
+		i := slices.IndexFunc(Over(docker.New()).Types(), func(t *schema.Type) bool { return t.Name == containerType })
+		_, diags = Over(docker.New()).Types()[i].Decode(file.Body, nil)
 		return diags
 	}
 	for body, line := range map[string]int{

@@ -28,7 +28,7 @@ func over(inner providers.Provider, dial Dialer) *provider {
 	for _, t := range inner.Types() {
 		if t.Name == containerType {
 			t = withJoinCheck(t)
-			p.container = t
+			p.container = memberTable(t)
 		}
 		p.types = append(p.types, t)
 	}
@@ -45,7 +45,7 @@ func over(inner providers.Provider, dial Dialer) *provider {
 type provider struct {
 	providers.Provider
 	types     []*schema.Type
-	container *schema.Type // of the members
+	container *schema.Type // of the members, see memberTable
 	cluster   *schema.Type
 	dial      Dialer
 }
@@ -82,6 +82,18 @@ func withJoinCheck(t *schema.Type) *schema.Type {
 			problems = append(problems, schema.Problem{Attr: at, Detail: JoinAdvice(bad) + "."})
 		}
 		return problems
+	}
+	return &own
+}
+
+// memberTable returns the container's table for members: what a plan remarks on
+// ports is said of the cluster, in whose words they are configured.
+func memberTable(t *schema.Type) *schema.Type {
+	own := *t
+	if t.Remarks != nil {
+		own.Remarks = func(v cty.Value) []string {
+			return t.Remarks(schema.With(v, map[string]cty.Value{"ports": cty.NullVal(v.GetAttr("ports").Type())}))
+		}
 	}
 	return &own
 }

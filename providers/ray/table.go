@@ -72,6 +72,7 @@ func clusterTable(container *schema.Type) *schema.Type {
 			{Name: "python_version", Type: cty.String, Computed: true, Doc: "Version of Python in the head."},
 		},
 		Validate: validateCluster,
+		Remarks:  remarkCluster,
 		Derive:   deriveCluster,
 	}
 }
@@ -210,6 +211,12 @@ func validateCluster(v cty.Value) []schema.Problem {
 		}
 	}
 	member("head", "head", v.GetAttr("head"))
+	if auth := v.GetAttr("auth"); auth.IsKnown() && auth.False() {
+		if ip, open := openDashboard(v); open {
+			problems = append(problems, schema.Problem{Attr: "auth", Detail: fmt.Sprintf(
+				"without a token whoever reaches the dashboard runs code, and head opens it on %s. Leave auth on, or leave dashboard_ip at 127.0.0.1.", ip)})
+		}
+	}
 	groups := v.GetAttr("worker_group")
 	if !groups.IsKnown() || groups.IsNull() {
 		return problems
@@ -224,6 +231,35 @@ func validateCluster(v cty.Value) []schema.Problem {
 		member("worker_group", where, m[name])
 	}
 	return problems
+}
+
+// openDashboard returns the address on which a dashboard is published, and
+// whether other machines reach it there.
+func openDashboard(v cty.Value) (ip string, open bool) {
+	head := v.GetAttr("head")
+	if !head.IsKnown() || head.IsNull() || head.GetAttr("dashboard_port").IsNull() {
+		return "", false
+	}
+	at := head.GetAttr("dashboard_ip")
+	if at.IsNull() || !at.IsKnown() {
+		return "", false
+	}
+	a := net.ParseIP(at.AsString())
+	return at.AsString(), a != nil && !a.IsLoopback()
+}
+
+// remarkCluster tells of a dashboard that is open to more than this machine.
+func remarkCluster(v cty.Value) []string {
+	ip, open := openDashboard(v)
+	if !open {
+		return nil
+	}
+	port := "a port that is not known yet"
+	if p := v.GetAttr("head").GetAttr("dashboard_port"); p.IsKnown() {
+		port = fmt.Sprintf("port %d", intOf(p))
+	}
+	return []string{fmt.Sprintf(
+		"opens its dashboard on %s to the network (%s), where whoever has the token can run code; dashboard_ip = \"127.0.0.1\" in head keeps it on this machine.", port, ip)}
 }
 
 func checkEnv(v cty.Value) error {
