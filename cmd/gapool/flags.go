@@ -35,6 +35,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) {
 		return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
 	}
+	if hint, ok := absentFlags[unknown.GetSpecifiedName()]; ok {
+		return fmt.Errorf("%s has no flag -%s: %s", cmd.CommandPath(), unknown.GetSpecifiedName(), hint)
+	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden {
@@ -48,6 +51,26 @@ func flagError(cmd *cobra.Command, err error) error {
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("%s takes flags only, not %q; see %s -help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+func registerJSON(flags *pflag.FlagSet, on *bool) {
+	flags.BoolVar(on, "json", false, "print JSON")
+}
+
+// oneAddress is for verbs that take an address.
+func oneAddress(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s takes one address, not %d; gapool state list prints them", cmd.CommandPath(), len(args))
+	}
+	return nil
+}
+
+// addresses is for verbs that take one address or more.
+func addresses(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%s takes one address or more; gapool state list prints them", cmd.CommandPath())
 	}
 	return nil
 }

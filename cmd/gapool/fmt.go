@@ -39,14 +39,14 @@ type fmtFlags struct{ check, diff, recursive bool }
 
 func (c *cli) format(args []string, f fmtFlags) error {
 	if len(args) == 0 {
-		args = []string{c.dir()}
+		args = []string{"."}
 	}
 	if slices.Equal(args, []string{"-"}) {
 		return c.formatStdin(f)
 	}
 	var files []string
 	for _, arg := range args {
-		found, err := formattable(arg, f.recursive)
+		found, err := formattable(c.path(arg), f.recursive)
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -99,8 +100,10 @@ func (c *cli) root() *cobra.Command {
 			return c.startLog()
 		},
 	}
+	root.Version = Version
+	root.SetVersionTemplate(versionText())
 	flags := root.PersistentFlags()
-	flags.StringVar(&c.chdir, "chdir", "", "directory of the configuration")
+	flags.StringVar(&c.chdir, "chdir", "", "directory of the configuration, from which relative paths in flags and arguments start too")
 	flags.StringVar(&c.workspace, "workspace", "default", "workspace, which has a state of its own")
 	flags.BoolVar(&c.noColor, "no-color", false, "no colours (or set NO_COLOR)")
 	root.SetFlagErrorFunc(flagError)
@@ -108,6 +111,7 @@ func (c *cli) root() *cobra.Command {
 		c.planCmd(), c.applyCmd(), c.destroyCmd(), c.showCmd(), c.outputCmd(), c.stateCmd(),
 		c.validateCmd(), c.fmtCmd(), c.graphCmd(), c.statusCmd(), c.versionCmd(), c.initCmd(),
 	)
+	root.AddCommand(absent(absentVerbs)...)
 	return root
 }
 
@@ -129,6 +133,16 @@ func (c *cli) dir() string {
 	return c.chdir
 }
 
+// path is where a relative path of a flag, an argument or a GAPOOL_ variable
+// leads: it starts from the configuration's directory, as if -chdir had been a
+// cd before the command. "" stays "".
+func (c *cli) path(name string) string {
+	if name == "" || c.chdir == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.chdir, name)
+}
+
 // startLog opens the log that GAPOOL_LOG asks for. It holds no values, only
 // addresses, verbs and times.
 func (c *cli) startLog() error {
@@ -137,9 +151,11 @@ func (c *cli) startLog() error {
 	if name == "" {
 		return nil
 	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(name)); err != nil {
-		return fmt.Errorf("GAPOOL_LOG=%s is no level; use debug, info, warn or error", name)
+	level := slog.LevelDebug
+	if !strings.EqualFold(name, "trace") { // Terraform's finest; there is none below debug here
+		if err := level.UnmarshalText([]byte(name)); err != nil {
+			return fmt.Errorf("GAPOOL_LOG=%s is no level; use trace, debug, info, warn or error", name)
+		}
 	}
 	c.log = slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: level}))
 	return nil

@@ -47,7 +47,7 @@ func (c *cli) outputCmd() *cobra.Command {
 		},
 	}
 	f.vars.register(cmd.Flags())
-	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	registerJSON(cmd.Flags(), &f.json)
 	cmd.Flags().BoolVar(&f.raw, "raw", false, "print a string, number or bool as it is, without a newline")
 	cmd.Flags().DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long a sensitive output waits for another process that has the state")
 	registerStateDir(cmd.Flags(), &f.stateDir)
@@ -104,8 +104,8 @@ func (s *session) outputsJSON(recorded map[string]state.Output) error {
 	return s.printJSON(all)
 }
 
-func (s *session) printJSON(v any) error {
-	e := json.NewEncoder(s.stdout)
+func (c *cli) printJSON(v any) error {
+	e := json.NewEncoder(c.stdout)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)

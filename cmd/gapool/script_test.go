@@ -100,5 +100,5 @@ func world(file string) *mem.World {
 		}
 		return refs
 	}
-	return mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses), mem.File(file))
+	return mem.New("docker", &schema.Type{Name: "docker", Attrs: []schema.Attr{{Name: "host", Type: cty.String}}}, types, mem.Uses(uses), mem.File(file))
 }

@@ -27,8 +27,18 @@ type session struct {
 	store      *state.Store
 }
 
-// load reads and checks the configuration; it needs no engine and no state.
+// load reads and checks the configuration and prints its warnings; it needs no
+// engine and no state.
 func (c *cli) load() (*schema.Config, error) {
+	cfg, diags := c.read()
+	if err := c.warn(diags); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// read is load that prints nothing.
+func (c *cli) read() (*schema.Config, hcl.Diagnostics) {
 	var types []*schema.Type
 	providerTypes := map[string]*schema.Type{}
 	for _, p := range c.providers {
@@ -43,11 +53,10 @@ func (c *cli) load() (*schema.Config, error) {
 	if !diags.HasErrors() {
 		diags = append(diags, checkVersion(cfg.Root.Settings)...)
 	}
-	if err := c.warn(diags); err != nil {
-		return nil, err
+	if !diags.HasErrors() {
+		c.log.Info("configuration read", "dir", cfg.Dir, "files", len(cfg.Sources), "resources", len(cfg.Root.Resources))
 	}
-	c.log.Info("configuration read", "dir", cfg.Dir, "files", len(cfg.Sources), "resources", len(cfg.Root.Resources))
-	return cfg, nil
+	return cfg, diags
 }
 
 // warn prints warnings; with errors among the diagnostics it prints nothing and
@@ -98,6 +107,7 @@ func (c *cli) open(stateDir string) (*session, error) {
 	if stateDir == "" {
 		stateDir = c.getenv("GAPOOL_STATE_DIR")
 	}
+	stateDir = c.path(stateDir)
 	if stateDir == "" {
 		stateDir = filepath.Join(cfg.Dir, ".gapool")
 	}
@@ -127,13 +137,19 @@ func (c *cli) guardDir() (string, error) {
 
 // inputs evaluates the variables.
 func (s *session) inputs(flags varFlags) (map[string]cty.Value, error) {
-	for i, f := range flags {
-		if f.File != "" && s.chdir != "" && !filepath.IsAbs(f.File) {
-			flags[i].File = filepath.Join(s.chdir, f.File)
-		}
-	}
-	vals, diags := schema.Inputs(s.cfg.Root, s.dir(), s.env, flags)
+	vals, diags := s.readInputs(flags)
 	return vals, s.warn(diags)
+}
+
+// readInputs is inputs that prints nothing; with errors, what is wrong or missing is
+// unknown.
+func (s *session) readInputs(flags varFlags) (map[string]cty.Value, hcl.Diagnostics) {
+	at := make([]schema.VarFlag, len(flags))
+	for i, f := range flags {
+		f.File = s.path(f.File)
+		at[i] = f
+	}
+	return schema.Inputs(s.cfg.Root, s.dir(), s.env, at)
 }
 
 // lock takes the state and reads it.

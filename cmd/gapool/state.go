@@ -24,6 +24,7 @@ func (c *cli) stateCmd() *cobra.Command {
 		},
 	}
 	cmd.AddCommand(c.stateListCmd(), c.stateShowCmd(), c.stateRmCmd())
+	cmd.AddCommand(absent(absentStateVerbs)...)
 	return cmd
 }
 
@@ -97,7 +98,7 @@ func (c *cli) stateShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ADDRESS",
 		Short: "Print what the state knows of an address",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneAddress,
 		RunE: func(_ *cobra.Command, args []string) error {
 			asked, err := parseAddrs(args)
 			if err != nil {
@@ -130,7 +131,7 @@ func (c *cli) stateRmCmd() *cobra.Command {
 		Short: "Take addresses out of the state; their objects go on running",
 		Long: "Take addresses out of the state; their objects go on running.\n" +
 			"They keep their labels, so a plan that still finds them in the configuration takes them up again.",
-		Args: cobra.MinimumNArgs(1),
+		Args: addresses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := parseAddrs(args)
 			if err != nil {

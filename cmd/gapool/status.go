@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
 
@@ -40,8 +41,18 @@ func (c *cli) statusCmd() *cobra.Command {
 }
 
 func (s *session) status(ctx context.Context, flags varFlags) error {
-	vars, err := s.inputs(flags)
-	if err != nil {
+	// Only the engines have to be known: a variable without a value is missed
+	// where a provider takes it, and not elsewhere.
+	vars, diags := s.readInputs(flags)
+	var missing, rest hcl.Diagnostics
+	for _, d := range diags {
+		if d.Summary == "Missing variable" {
+			missing = append(missing, d)
+			continue
+		}
+		rest = append(rest, d)
+	}
+	if err := s.warn(rest); err != nil {
 		return err
 	}
 	loaded, err := s.peek()
@@ -51,6 +62,9 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 	addrs, recorded := s.recorded(loaded.State)
 	engines, keys, err := s.engines(vars, loaded.State)
 	if err != nil {
+		if len(missing) > 0 {
+			return diagnosed(missing)
+		}
 		return err
 	}
 	defer engines.Close()

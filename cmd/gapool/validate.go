@@ -7,27 +7,40 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/gapool/gapool/cmd/gapool/view"
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
 )
 
 func (c *cli) validateCmd() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Check the configuration, without Docker, state or values of variables",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			cfg, err := c.load()
-			if err != nil {
-				return err
+			cfg, diags := c.read()
+			if !diags.HasErrors() {
+				diags = append(diags, c.validate(cfg)...)
 			}
-			if err := c.warn(c.validate(cfg)); err != nil {
+			if asJSON {
+				if err := c.printJSON(view.NewValidation(c.sources, diags)); err != nil {
+					return err
+				}
+				if diags.HasErrors() {
+					return exitCode(exitError)
+				}
+				return nil
+			}
+			if err := c.warn(diags); err != nil {
 				return err
 			}
 			fmt.Fprintln(c.stdout, c.style(c.stdout).Green("Success!"), "The configuration is valid.")
 			return nil
 		},
 	}
+	registerJSON(cmd.Flags(), &asJSON)
+	return cmd
 }
 
 // validate evaluates all that can be without values of variables: each is

@@ -10,16 +10,26 @@ import (
 // Version is gapool's, which required_version is compared with.
 const Version = "0.1.0"
 
+func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
+
+func versionText() string { return fmt.Sprintf("gapool v%s\non %s\n", Version, platform()) }
+
 func (c *cli) versionCmd() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print gapool's version",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(c.stdout, "gapool v%s\non %s_%s\n", Version, runtime.GOOS, runtime.GOARCH)
+			if asJSON {
+				return c.printJSON(map[string]string{"gapool_version": Version, "platform": platform()})
+			}
+			fmt.Fprint(c.stdout, versionText())
 			return nil
 		},
 	}
+	registerJSON(cmd.Flags(), &asJSON)
+	return cmd
 }
 
 func (c *cli) initCmd() *cobra.Command {
