@@ -2,6 +2,7 @@ package ray
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -59,8 +60,9 @@ func (r *clusters) Read(ctx context.Context, ref providers.Ref) (*providers.Obje
 		return nil, fmt.Errorf("read cluster %s: %w: %w", ref.Name, errHeadStopped, providers.ErrNotFound)
 	}
 	c := &cluster{addr: addr.Cluster(), head: obj, broken: map[string]string{}}
-	if r.e.ask(ctx, c, nil); c.err != nil {
-		return nil, fmt.Errorf("read cluster %s: %w", ref.Name, c.err)
+	r.e.ask(ctx, c, []*providers.Object{obj})
+	if err := errors.Join(c.err, c.versionsErr); err != nil {
+		return nil, fmt.Errorf("read cluster %s: %w", ref.Name, err)
 	}
 	return r.e.whole(c), nil
 }

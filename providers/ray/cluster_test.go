@@ -262,13 +262,17 @@ func TestWhatRefreshSaysOfMembers(t *testing.T) {
 		status  ray.NodeStatus // empty: Ray was not asked
 		warning bool
 	}{
-		"unlisted for long":      {func(l *lab) { l.ray.Hide(worker, true) }, "is not listed by Ray, though its container runs", ray.NodeUnknown, false},
-		"unlisted since a start": {func(l *lab) { l.ray.Hide(worker, true); l.ray.Uptime(time.Minute) }, "", ray.NodeUnknown, false},
-		"draining":               {func(l *lab) { l.ray.Drained(worker, ray.NodeDraining) }, "is being drained", ray.NodeDraining, false},
-		"dead for long":          {func(l *lab) { l.ray.Drained(worker, ray.NodeDead) }, "is listed as dead by Ray, though its container runs", ray.NodeDead, false},
-		"stopped":                {func(l *lab) { l.world.Stop(container, worker) }, "", ray.NodeUnknown, false},
-		"the head is mute":       {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "", "", true},
-		"the head is stopped":    {func(l *lab) { l.world.Stop(container, "genetic-head") }, "", "", false},
+		"unlisted for long":           {func(l *lab) { l.ray.Hide(worker, true) }, "is not listed by Ray, though its container runs", ray.NodeUnknown, false},
+		"unlisted since a start":      {func(l *lab) { l.ray.Hide(worker, true); l.ray.Uptime(new(time.Minute)) }, "", ray.NodeUnknown, false},
+		"unlisted since nobody knows": {func(l *lab) { l.ray.Hide(worker, true); l.ray.Uptime(nil) }, "", ray.NodeUnknown, true},
+		"unlisted since tomorrow":     {func(l *lab) { l.ray.Hide(worker, true); l.ray.Uptime(new(-24 * time.Hour)) }, "", ray.NodeUnknown, true},
+		"dead, and nothing can be run": {func(l *lab) { l.ray.Drained(worker, ray.NodeDead); l.ray.Deaf(true) },
+			"is listed as dead by Ray, though its container runs", ray.NodeDead, true},
+		"draining":            {func(l *lab) { l.ray.Drained(worker, ray.NodeDraining) }, "is being drained", ray.NodeDraining, false},
+		"dead for long":       {func(l *lab) { l.ray.Drained(worker, ray.NodeDead) }, "is listed as dead by Ray, though its container runs", ray.NodeDead, false},
+		"stopped":             {func(l *lab) { l.world.Stop(container, worker) }, "", ray.NodeUnknown, false},
+		"the head is mute":    {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "", "", true},
+		"the head is stopped": {func(l *lab) { l.world.Stop(container, "genetic-head") }, "", "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, l *lab) {

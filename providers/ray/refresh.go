@@ -25,6 +25,10 @@ const (
 	// while its container runs: a start that fails gives up after 50 s, and
 	// workers whose head was restarted after 45 s.
 	startTakes = 90 * time.Second
+
+	// clockSkew is how far an engine's clock may be ahead of ours before it is
+	// of no use to tell how long a container runs.
+	clockSkew = 10 * time.Second
 )
 
 // cluster is one cluster among the objects of a world.
@@ -33,10 +37,12 @@ type cluster struct {
 	head    *providers.Object
 	members []int // indexes of its objects, the head's too
 
-	nodes    gcs.Cluster
-	versions Versions
-	broken   map[string]string // by the member's name
-	err      error
+	nodes       gcs.Cluster
+	err         error
+	versions    Versions
+	versionsErr error
+	broken      map[string]string // by the member's name
+	unjudged    []string          // members with what speaks against them
 }
 
 // Refresh reads the world underneath and asks each cluster whose head runs. To
@@ -78,10 +84,25 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 				world.Objects[i] = &own
 			}
 			world.Objects = append(world.Objects, e.whole(c))
+			world.Warnings = append(world.Warnings, c.warnings()...)
 		}
 	}
 	sortObjects(world.Objects)
 	return world, nil
+}
+
+// warnings are what could not be seen of a cluster that answered.
+func (c *cluster) warnings() []string {
+	var list []string
+	if c.versionsErr != nil {
+		list = append(list, fmt.Sprintf(
+			"%s: container %s did not tell its versions (%v), so they are as they were recorded.", c.addr, c.head.Name, c.versionsErr))
+	}
+	for _, member := range c.unjudged {
+		list = append(list, fmt.Sprintf(
+			"%s: container %s; since when it runs is not known (do the engine's clock and this one agree?), so it is left alone. To replace it, use -replace.", c.addr, member))
+	}
+	return list
 }
 
 var errHeadStopped = errors.New("the head does not run")
@@ -110,64 +131,51 @@ func findClusters(objects []*providers.Object) []*cluster {
 	return found
 }
 
-// ask fills in what Ray says.
+// ask fills in what Ray says. Its nodes are the answer; the versions are asked
+// beside them, and where they do not come in time the nodes count all the same.
 func (e *engine) ask(ctx context.Context, c *cluster, objects []*providers.Object) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		c.versions, err = e.versions(ctx, c.head.Name)
-		return err
-	})
-	g.Go(func() (err error) {
-		if c.nodes, err = e.nodes(ctx, c.head.Name, secured(c.head.Attrs)); err != nil {
-			return err
-		}
-		for _, i := range c.members {
-			obj := objects[i]
-			if obj == c.head || !obj.Started || stopped(obj) {
-				continue
-			}
-			switch nodeInfo(c.nodes.Nodes, obj.Name).Status {
-			case NodeDraining:
-				c.broken[obj.Name] = "is being drained"
-			case NodeDead:
-				c.breakOld(ctx, e, obj, "is listed as dead by Ray, though its container runs")
-			case NodeUnknown:
-				c.breakOld(ctx, e, obj, "is not listed by Ray, though its container runs")
-			}
-		}
+	var g errgroup.Group
+	g.Go(func() error {
+		c.versions, c.versionsErr = e.versions(ctx, c.head.Name)
 		return nil
 	})
-	c.err = g.Wait()
-}
-
-// breakOld marks a member that has run for longer than a start takes. One that
-// cannot be asked for how long is left alone.
-func (c *cluster) breakOld(ctx context.Context, e *engine, obj *providers.Object, why string) {
-	if up, err := e.uptime(ctx, obj.Name); err == nil && up > startTakes {
-		c.broken[obj.Name] = why
+	c.nodes, c.err = e.nodes(ctx, c.head.Name, secured(c.head.Attrs))
+	_ = g.Wait() // what went wrong is noted
+	if c.err == nil {
+		c.judge(objects, time.Now())
 	}
 }
 
-// uptimeScript prints for how many seconds the container has run.
-const uptimeScript = `import os
-with open("/proc/uptime") as f:
-    now = float(f.read().split()[0])
-with open("/proc/1/stat") as f:
-    start = int(f.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-print(now - start)
-`
-
-// uptime asks a container how long ago it was started; its creation may be long
-// before that.
-func (e *engine) uptime(ctx context.Context, container string) (time.Duration, error) {
-	out, err := e.output(ctx, container, []string{"python3", "-I", "-S", "-c", uptimeScript})
-	if err != nil {
-		return 0, err
+// judge finds the members that Ray does not count on any more.
+func (c *cluster) judge(objects []*providers.Object, now time.Time) {
+	for _, i := range c.members {
+		obj := objects[i]
+		if obj == c.head || !obj.Started || stopped(obj) {
+			continue
+		}
+		why := ""
+		switch nodeInfo(c.nodes.Nodes, obj.Name).Status {
+		case NodeDraining:
+			c.broken[obj.Name] = "is being drained"
+			continue
+		case NodeDead:
+			why = "is listed as dead by Ray, though its container runs"
+		case NodeUnknown:
+			why = "is not listed by Ray, though its container runs"
+		default:
+			continue
+		}
+		// A start takes its time, and one that is not known to be older may
+		// still be on its way.
+		switch up := now.Sub(obj.Since); {
+		case obj.Since.IsZero() || up < -clockSkew:
+			c.unjudged = append(c.unjudged, obj.Name+" "+why)
+		case up > startTakes:
+			c.broken[obj.Name] = why
+		}
 	}
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-	return time.Duration(seconds * float64(time.Second)), err
 }
 
 // whole is the cluster's object: it has what is computed, the rest is its
@@ -191,9 +199,16 @@ func computed(name string, url cty.Value, v Versions) map[string]cty.Value {
 		"dashboard_url":  url,
 		"address":        cty.StringVal(net.JoinHostPort(head, strconv.Itoa(GCSPort))),
 		"head_container": cty.StringVal(head),
-		"ray_version":    cty.StringVal(v.Ray),
-		"python_version": cty.StringVal(v.Python),
+		"ray_version":    orNull(v.Ray),
+		"python_version": orNull(v.Python),
 	}
+}
+
+func orNull(s string) cty.Value {
+	if s == "" {
+		return cty.NullVal(cty.String)
+	}
+	return cty.StringVal(s)
 }
 
 // publishedURL is where a head's dashboard is reached from the host.

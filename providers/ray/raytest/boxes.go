@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -39,22 +40,40 @@ type answer struct{ io.Reader }
 func (answer) Write(p []byte) (int, error) { return len(p), nil }
 func (answer) Close() error                { return nil }
 
-// Exec runs the few commands that package ray runs, in containers that run.
+// Exec runs the one command that package ray runs besides a relay, in
+// containers that run.
 func (b box) Exec(_ context.Context, container string, cmd []string) (io.ReadWriteCloser, error) {
 	if err := b.runs(container); err != nil {
 		return nil, err
 	}
-	script := strings.Join(cmd, " ")
-	switch {
-	case slices.Equal(cmd, ray.PreflightCommand()):
-		return answer{strings.NewReader(`gapool-preflight {"ray":"2.60.0","python":"3.11.2","dashboard":true,"nofile_soft":1048576,"nofile_hard":1048576}` + "\n")}, nil
-	case strings.Contains(script, "/proc/uptime"):
-		var up float64
-		b.r.locked(func() { up = b.r.uptime.Seconds() })
-		return answer{strings.NewReader(fmt.Sprintln(up))}, nil
-	default:
-		return nil, fmt.Errorf("raytest: no container runs %.80q", script)
+	var deaf bool
+	b.r.locked(func() { deaf = b.r.deaf })
+	if deaf || !slices.Equal(cmd, ray.PreflightCommand()) {
+		return nil, fmt.Errorf("raytest: no container runs %.80q", strings.Join(cmd, " "))
 	}
+	return answer{strings.NewReader(`gapool-preflight {"ray":"2.60.0","python":"3.11.2","dashboard":true,"nofile_soft":1048576,"nofile_hard":1048576}` + "\n")}, nil
+}
+
+// Refresh says of containers that run since when they do.
+func (b box) Refresh(ctx context.Context, scope providers.Scope) (*providers.World, error) {
+	w, err := b.Engine.Refresh(ctx, scope)
+	if err != nil {
+		return nil, err
+	}
+	var since time.Time
+	b.r.locked(func() {
+		if b.r.uptime != nil {
+			since = time.Now().Add(-*b.r.uptime)
+		}
+	})
+	for i, obj := range w.Objects {
+		if b.runs(obj.Name) == nil {
+			own := *obj
+			own.Since = since
+			w.Objects[i] = &own
+		}
+	}
+	return w, nil
 }
 
 func (b box) runs(container string) error {

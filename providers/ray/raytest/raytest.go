@@ -31,7 +31,8 @@ type Ray struct {
 	ghosts  map[string]bool       // by the container's name
 	idle    map[string]time.Duration
 	tokens  map[string]string // by the container's name
-	uptime  time.Duration
+	uptime  *time.Duration    // nil where the engine does not tell
+	deaf    bool
 	job     bool
 	mute    error // what each question is answered with
 	asked   []string
@@ -45,9 +46,10 @@ type failure struct {
 // Over returns the world with clusters, and the Ray that they ask. The world
 // needs a docker_container table.
 func Over(world *mem.World) (providers.Provider, *Ray) {
+	hour := time.Hour
 	r := &Ray{
 		world: world, drained: map[string]gcs.Status{}, work: map[string]string{}, failing: map[string]*failure{},
-		hidden: map[string]bool{}, ghosts: map[string]bool{}, starts: map[string]int{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: time.Hour,
+		hidden: map[string]bool{}, ghosts: map[string]bool{}, starts: map[string]int{}, idle: map[string]time.Duration{}, tokens: map[string]string{}, uptime: &hour,
 	}
 	return ray.OverWith(boxes{world, r}, func(_ context.Context, head string, _ gcs.Exec, token string) (ray.Asker, error) {
 		return &asker{r: r, head: head, token: token}, nil
@@ -76,8 +78,12 @@ func (r *Ray) Ghost(container string, listed bool) { r.locked(func() { r.ghosts[
 // Idle says for how long a container's node was idle.
 func (r *Ray) Idle(container string, d time.Duration) { r.locked(func() { r.idle[container] = d }) }
 
-// Uptime is what every container says of how long it runs; an hour unless set.
-func (r *Ray) Uptime(d time.Duration) { r.locked(func() { r.uptime = d }) }
+// Uptime is for how long every container runs, in the engine's words; an hour
+// unless set. With nil the engine does not tell.
+func (r *Ray) Uptime(d *time.Duration) { r.locked(func() { r.uptime = d }) }
+
+// Deaf lets no container run a command. Ray answers all the same.
+func (r *Ray) Deaf(deaf bool) { r.locked(func() { r.deaf = deaf }) }
 
 // Drained lets Ray say of a container's node that it is draining or dead.
 func (r *Ray) Drained(container string, status ray.NodeStatus) {
