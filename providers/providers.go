@@ -119,6 +119,9 @@ type Object struct {
 	// Broken says why the object cannot be kept, in words that follow "since";
 	// empty for a sound one. A stopped container is not broken.
 	Broken string
+	// Busy says what would be lost with the object, in words that follow its
+	// address: "runs the job raysubmit_1 and 1 more". Empty for nothing.
+	Busy string
 	// Uses are the objects that cannot be deleted before this one: a
 	// container's networks and volumes.
 	Uses []Ref
@@ -142,6 +145,9 @@ type Request struct {
 	// Want is the wanted value in normal form, wholly known, without marks;
 	// null for a Delete. Computed attributes may be null.
 	Want cty.Value
+	// Sensitive are the strings in Want that its marks said are secrets, the
+	// longest first: no error and no Progress may quote them.
+	Sensitive []string
 	// Cluster is, for a member, the value of its cluster: as it is wanted or,
 	// where the cluster goes too, as far as it was recorded. NilVal for other
 	// objects, and where nothing is known of it.

@@ -529,6 +529,62 @@ func TestAWorkerStaysWhileAHeadThatRunsDoesNotTell(t *testing.T) {
 	}
 }
 
+func TestAHeadStaysWhileJobsRun(t *testing.T) {
+	const head = "genetic-head"
+	for name, c := range map[string]struct {
+		do      func(*lab)
+		busy    string // in the plan
+		warning bool
+		refusal string // at the step; empty for none
+	}{
+		"no job":                {func(*lab) {}, "", false, ""},
+		"a driver":              {func(l *lab) { l.ray.Job(true) }, "runs the driver 02000000", false, "runs the driver 02000000"},
+		"the dashboard is down": {func(l *lab) { l.ray.Jobless(true) }, "", true, "ray does not answer"},
+		"the head is mute":      {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "", true, "ray does not answer"},
+		"the token is refused":  {func(l *lab) { l.ray.Mute(gcs.ErrUnauthenticated) }, "", true, "refused the token"},
+		"the head does not run": {func(l *lab) { l.ray.Job(true); l.world.Stop(container, head) }, "", false, ""},
+		"the head was never ready": {func(l *lab) {
+			l.world.Set(container, head, "restart", cty.StringVal("no"))
+			l.ray.Mute(gcs.ErrUnavailable)
+		}, "", true, ""},
+		"it was, and is to restart": {func(l *lab) { l.world.Set(container, head, "restart", cty.StringVal("no")); l.ray.Job(true) }, "runs the driver 02000000", false, "runs"},
+	} {
+		for _, force := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, force %v", name, force), func(t *testing.T) {
+				bubble(t, func(t *testing.T, l *lab) {
+					l.up()
+					c.do(l)
+					w := l.refresh()
+					if got := find(w, head).Busy; got != c.busy {
+						t.Errorf("the head is busy %q, want %q", got, c.busy)
+					}
+					if got := len(w.Warnings) > 0; got != c.warning {
+						t.Errorf("warnings %q, want some: %v", w.Warnings, c.warning)
+					}
+					if whole := find(w, "genetic"); whole != nil {
+						info, ok := whole.Detail.(*ray.ClusterInfo)
+						if !ok || (len(info.Jobs) > 0) != (c.busy != "") {
+							t.Errorf("the cluster's detail is %+v", whole.Detail)
+						}
+					}
+					l.force = force
+					err := l.delete(head)
+					if force || c.refusal == "" {
+						if err != nil || strings.Contains(l.names(), head) {
+							t.Errorf("error %v, left %s", err, l.names())
+						}
+						return
+					}
+					contains(t, err, c.refusal, head, "-force")
+					if !providers.HadNoEffect(err) || !strings.Contains(l.names(), head) {
+						t.Errorf("the refusal had an effect; left %s", l.names())
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestADestroyOfAnIdleClusterIsQuick(t *testing.T) {
 	bubble(t, func(t *testing.T, l *lab) {
 		l.up()

@@ -189,17 +189,29 @@ func (e *engine) headRuns(ctx context.Context, head string) bool {
 	return err != nil || !stopped(obj)
 }
 
-// nodes asks Ray for its nodes. A token that was refused is read once more: the
-// head may have been made anew by somebody else.
+// nodes asks Ray for its nodes.
 func (e *engine) nodes(ctx context.Context, head string, secured bool) (gcs.Cluster, error) {
+	return question(ctx, e, head, secured, Asker.Nodes)
+}
+
+// jobs asks Ray for the jobs that have not ended.
+func (e *engine) jobs(ctx context.Context, head string, secured bool) ([]gcs.Job, error) {
+	list, err := question(ctx, e, head, secured, Asker.Jobs)
+	return slices.DeleteFunc(list, func(j gcs.Job) bool { return !j.Active() }), err
+}
+
+// question asks the cluster of a head. A token that was refused is read once
+// more: the head may have been made anew by somebody else.
+func question[T any](ctx context.Context, e *engine, head string, secured bool, ask func(Asker, context.Context) (T, error)) (T, error) {
 	for again := false; ; again = true {
 		asker, err := e.asker(ctx, head, secured)
 		if err != nil {
-			return gcs.Cluster{}, err
+			var none T
+			return none, err
 		}
-		c, err := asker.Nodes(ctx)
+		answer, err := ask(asker, ctx)
 		if again || !errors.Is(err, gcs.ErrUnauthenticated) {
-			return c, err
+			return answer, err
 		}
 		e.forget(head)
 	}

@@ -215,9 +215,9 @@ func (m *members) join(ctx context.Context, req *providers.Request, obj *provide
 	}
 }
 
-// Delete drains a worker and removes its container. There is no drain where
-// nothing could be lost: the container or the head does not run, or Ray does
-// not count on the node.
+// Delete drains a worker and removes its container; a head is not removed while
+// jobs run, unless forced. There is no drain where nothing could be lost: the
+// container or the head does not run, or Ray does not count on the node.
 func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 	obj, err := m.inner.Read(ctx, req.Prior.Ref())
 	switch {
@@ -227,6 +227,9 @@ func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 		return providers.NoEffect(err)
 	}
 	if req.Addr.Member.Role == schema.Head {
+		if err := m.mayGo(ctx, req, obj); err != nil {
+			return providers.NoEffect(err)
+		}
 		m.e.forget(obj.Name)
 		return m.inner.Delete(ctx, req)
 	}
@@ -330,7 +333,7 @@ func (m *members) askToGo(ctx context.Context, head string, live []gcs.Node, obj
 	}
 	grace := preemptGrace
 	if !late {
-		if jobs, err := asker.Jobs(ctx); err != nil || slices.ContainsFunc(jobs, gcs.Job.Active) {
+		if jobs, err := m.e.jobs(ctx, head, secured(obj.Attrs)); err != nil || len(jobs) > 0 {
 			report("waiting for its work to end: " + refused)
 			return time.Time{}, nil
 		}

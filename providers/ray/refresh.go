@@ -39,6 +39,8 @@ type cluster struct {
 
 	nodes       gcs.Cluster
 	err         error
+	jobs        []gcs.Job // those that have not ended
+	jobsErr     error
 	versions    Versions
 	versionsErr error
 	broken      map[string]string // by the member's name
@@ -78,6 +80,9 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 			for _, i := range c.members {
 				own := *world.Objects[i]
 				own.Detail = nodeInfo(c.nodes.Nodes, own.Name)
+				if world.Objects[i] == c.head {
+					own.Busy = busyWith(jobNames(c.jobs))
+				}
 				if own.Broken == "" {
 					own.Broken = c.broken[own.Name]
 				}
@@ -97,6 +102,10 @@ func (c *cluster) warnings() []string {
 	if c.versionsErr != nil {
 		list = append(list, fmt.Sprintf(
 			"%s: container %s did not tell its versions (%v), so they are as they were recorded.", c.addr, c.head.Name, c.versionsErr))
+	}
+	if c.jobsErr != nil {
+		list = append(list, fmt.Sprintf(
+			"%s: whether jobs run could not be asked through container %s (%v); a step that removes it asks again.", c.addr, c.head.Name, c.jobsErr))
 	}
 	for _, member := range c.unjudged {
 		list = append(list, fmt.Sprintf(
@@ -131,14 +140,19 @@ func findClusters(objects []*providers.Object) []*cluster {
 	return found
 }
 
-// ask fills in what Ray says. Its nodes are the answer; the versions are asked
-// beside them, and where they do not come in time the nodes count all the same.
+// ask fills in what Ray says. Its nodes are the answer; jobs and versions are
+// asked beside them, and where they do not come in time the nodes count all the
+// same.
 func (e *engine) ask(ctx context.Context, c *cluster, objects []*providers.Object) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	var g errgroup.Group
 	g.Go(func() error {
 		c.versions, c.versionsErr = e.versions(ctx, c.head.Name)
+		return nil
+	})
+	g.Go(func() error {
+		c.jobs, c.jobsErr = e.patientJobs(ctx, c.head.Name, secured(c.head.Attrs))
 		return nil
 	})
 	c.nodes, c.err = e.nodes(ctx, c.head.Name, secured(c.head.Attrs))
@@ -188,7 +202,7 @@ func (e *engine) whole(c *cluster) *providers.Object {
 		Kind: ClusterType, ID: name, Name: name, Owner: owner, Created: c.head.Created, Started: true,
 		Attrs:    e.p.cluster.Build(computed(name, publishedURL(c.head.Attrs), c.versions)),
 		Defaults: e.p.cluster.Null(),
-		Detail:   clusterInfo(c.nodes),
+		Detail:   clusterInfo(c.nodes, c.jobs),
 	}
 }
 

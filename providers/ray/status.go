@@ -38,6 +38,9 @@ type ClusterInfo struct {
 	// and PendingGangs the placement groups that do.
 	Pending      int64
 	PendingGangs int
+	// Jobs are the jobs and other drivers that have not ended: "job
+	// raysubmit_1", "driver 01000000". None where they could not be asked for.
+	Jobs []string
 }
 
 // nodeInfo says what the GCS has on a container.
@@ -58,8 +61,8 @@ func nodeInfo(nodes []gcs.Node, container string) *NodeInfo {
 	}
 }
 
-func clusterInfo(c gcs.Cluster) *ClusterInfo {
-	info := &ClusterInfo{PendingGangs: c.PendingGangs}
+func clusterInfo(c gcs.Cluster, jobs []gcs.Job) *ClusterInfo {
+	info := &ClusterInfo{PendingGangs: c.PendingGangs, Jobs: jobNames(jobs)}
 	for _, d := range c.Pending {
 		info.Pending += d.Count
 	}

@@ -107,14 +107,21 @@ func (r *Ray) nodeID(obj *providers.Object) string {
 	return hex.EncodeToString(fmt.Appendf(nil, "%d %s", r.starts[obj.ID], obj.ID))
 }
 
-// Jobs is one job, if one runs.
-func (a *asker) Jobs(context.Context) ([]gcs.Job, error) {
+// Jobs is one job, if one runs, and one that has ended.
+func (a *asker) Jobs(ctx context.Context) ([]gcs.Job, error) {
+	if _, err := a.Nodes(ctx); err != nil {
+		return nil, err
+	}
 	a.r.mu.Lock()
 	defer a.r.mu.Unlock()
-	if !a.r.job {
-		return nil, nil
+	if a.r.jobless {
+		return nil, gcs.ErrUnavailable
 	}
-	return []gcs.Job{{ID: "01000000", Type: "DRIVER", Status: "RUNNING"}}, nil
+	jobs := []gcs.Job{{ID: "01000000", Type: "DRIVER", Status: "SUCCEEDED"}}
+	if a.r.job {
+		jobs = append(jobs, gcs.Job{ID: "02000000", Type: "DRIVER", Status: "RUNNING"})
+	}
+	return jobs, nil
 }
 
 // Drain takes a node out: one without work is dead at once, one with work

@@ -34,6 +34,7 @@ type Ray struct {
 	uptime  *time.Duration    // nil where the engine does not tell
 	deaf    bool
 	job     bool
+	jobless bool
 	mute    error // what each question is answered with
 	asked   []string
 }
@@ -62,6 +63,9 @@ func (r *Ray) Busy(container, why string) { r.locked(func() { r.work[container] 
 
 // Job says whether a job runs.
 func (r *Ray) Job(runs bool) { r.locked(func() { r.job = runs }) }
+
+// Jobless lets nobody tell which jobs there are, as a dashboard that is down.
+func (r *Ray) Jobless(down bool) { r.locked(func() { r.jobless = down }) }
 
 // Fail lets the next starts of a container end with that log.
 func (r *Ray) Fail(container, log string, times int) {

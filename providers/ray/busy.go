@@ -1,0 +1,85 @@
+package ray
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/ray/internal/gcs"
+)
+
+// jobNames are the jobs in a person's words: what was submitted has a name,
+// another driver only Ray's number.
+func jobNames(jobs []gcs.Job) []string {
+	var names []string
+	for _, j := range jobs {
+		if j.SubmissionID != "" {
+			names = append(names, "job "+j.SubmissionID)
+		} else {
+			names = append(names, "driver "+j.ID)
+		}
+	}
+	return names
+}
+
+// busyWith says what the jobs of that name are to the removal of their head;
+// nothing for none.
+func busyWith(names []string) string {
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return "runs the " + names[0]
+	default:
+		return fmt.Sprintf("runs the %s and %d more", names[0], len(names)-1)
+	}
+}
+
+// patientJobs asks for the jobs until ctx ends: a head's dashboard, which knows
+// them, answers some seconds after its GCS.
+func (e *engine) patientJobs(ctx context.Context, head string, secured bool) ([]gcs.Job, error) {
+	for {
+		jobs, err := e.jobs(ctx, head, secured)
+		if !errors.Is(err, gcs.ErrUnavailable) {
+			return jobs, err
+		}
+		if sleep(ctx, pollEvery) != nil {
+			return nil, err
+		}
+	}
+}
+
+// mayGo fails where jobs run on the cluster of a head, which end with it, or
+// where the head does not tell; nothing was done then.
+func (m *members) mayGo(ctx context.Context, req *providers.Request, head *providers.Object) error {
+	if req.Force || !head.Started || stopped(head) {
+		return nil
+	}
+	asking, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	jobs, err := m.e.patientJobs(asking, head.Name, secured(head.Attrs))
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil && len(jobs) > 0:
+		return fmt.Errorf("the cluster %s, which would end with container %s; wait for it, or, if its work may be lost, add -force",
+			busyWith(jobNames(jobs)), head.Name)
+	case err == nil, neverReady(req.Cluster, head), !m.e.headRuns(ctx, head.Name):
+		return nil
+	default:
+		return mute(head.Name, err)
+	}
+}
+
+// neverReady reports whether a head is one that no job can have reached: it has
+// the restart policy that a member gets only when Ray answers still to come.
+func neverReady(cluster cty.Value, head *providers.Object) bool {
+	if cluster == cty.NilVal || cluster.IsNull() {
+		return false
+	}
+	wanted, has := cluster.GetAttr("restart"), head.Attrs.GetAttr("restart")
+	return wanted.IsKnown() && !wanted.IsNull() && wanted.AsString() != "no" && has.RawEquals(cty.StringVal("no"))
+}
