@@ -52,6 +52,9 @@ func (r *runner) step(ctx context.Context, s *engine.Step) error {
 		r.report(engine.Event{Kind: engine.Started, Step: s})
 	}
 	obj, err := r.do(ctx, s)
+	if err != nil && (s.Verb == engine.DoCreate || s.Verb == engine.DoUpdate) && w.want != cty.NilVal {
+		err = hide(err, schema.Secrets(w.want))
+	}
 	switch {
 	case err != nil:
 		r.report(engine.Event{Kind: engine.Failed, Step: s, Err: err})
@@ -278,6 +281,7 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	req := r.request(s)
 	req.Prior = nil
 	req.Want, _ = w.want.UnmarkDeep()
+	req.Sensitive = schema.Secrets(w.want)
 	req.Name = nameOf(req.Want)
 	req.Owner = providers.Owner{
 		Stack: r.p.Stack, Workspace: r.p.Workspace, Lineage: r.lineage,
@@ -391,6 +395,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	w := r.work[c.Addr]
 	req := r.request(s)
 	req.Want, _ = w.want.UnmarkDeep()
+	req.Sensitive = schema.Secrets(w.want)
 	req.Name = s.Target.Name
 	for _, d := range c.Differences {
 		if d.Attr != "name" || !c.Renamed() {

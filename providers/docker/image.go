@@ -61,7 +61,7 @@ func buildTable() []schema.Attr {
 		{Name: "context", Type: cty.String, Required: true, Doc: "Folder whose files the Dockerfile can copy."},
 		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
 		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
-		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history: secrets go into `secrets`."},
+		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history, and `build_inputs` is a hash of them: secrets go into `secrets`."},
 		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
 		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the engine's own if not set."},
@@ -81,7 +81,8 @@ func buildTable() []schema.Attr {
 	}
 }
 
-// untagged stands for an image without a name in the engine's lists.
+// untagged stands for a part of a name in the engine's lists of an image that
+// has none: "<none>:<none>", "<none>@<none>".
 const untagged = "<none>"
 
 // imageName is the normal form of what a configuration or the engine calls an
@@ -239,6 +240,7 @@ func (r images) Update(ctx context.Context, req *providers.Request) (*providers.
 
 func (r images) build(ctx context.Context, req *providers.Request, b cty.Value) error {
 	o := buildOptions(req.Dir, b)
+	o.Sensitive = req.Sensitive
 	o.Tags = []string{req.Name}
 	o.Labels[labelInputs] = text(req.Want, "build_inputs")
 	_, err := build.Build(ctx, r.e.api, o, func(ev build.Event) {
@@ -249,7 +251,11 @@ func (r images) build(ctx context.Context, req *providers.Request, b cty.Value) 
 		req.Report(p)
 	})
 	if err != nil {
-		return fmt.Errorf("image %s: %w", req.Name, err)
+		var failed *build.Failure
+		if errors.As(err, &failed) {
+			return problem("image %s: %w", req.Name, err)
+		}
+		return first("image "+req.Name, err)
 	}
 	return nil
 }
@@ -268,12 +274,21 @@ func (r images) pull(ctx context.Context, req *providers.Request) error {
 	if err != nil {
 		return first(what, err)
 	}
-	err = followPull(body, req.Report)
-	if err := errors.Join(err, body.Close()); err != nil {
+	err = errors.Join(followPull(body, req.Report), body.Close())
+	var failed *pullFailure
+	switch {
+	case errors.As(err, &failed) && ctx.Err() == nil:
+		return problem("%s: %w", what, err)
+	case err != nil:
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
+
+// pullFailure is what the engine says of a pull that made no image.
+type pullFailure struct{ message string }
+
+func (f *pullFailure) Error() string { return f.message }
 
 func (r images) credentials(name string) (string, error) {
 	ref, err := reference.ParseNormalizedNamed(name)
@@ -310,7 +325,7 @@ func followPull(body io.Reader, report func(providers.Progress)) error {
 		case err != nil:
 			return fmt.Errorf("the engine's answer broke off: %w", err)
 		case m.ErrorDetail != nil:
-			return errors.New(m.ErrorDetail.Message)
+			return &pullFailure{m.ErrorDetail.Message}
 		case m.Status != "Downloading" || m.ProgressDetail.Total <= 0:
 			continue
 		}

@@ -61,20 +61,21 @@ type Options struct {
 // Build builds the image and returns its ID ("sha256:…"), with o's tags on it.
 //
 // report, which may be nil, is called for each Event, never twice at once and never after Build has returned.
+// An error after which there certainly is no image is a *Failure: any other, such as a connection that broke, leaves that open.
 // When a step fails the error names it and holds the engine's words and the last lines of its log. No secret of four
 // bytes and more is in an error or in an Event, even if a step prints it. When ctx ends, so does the build on the engine, and the error is ctx's.
 func Build(ctx context.Context, api Client, o Options, report func(Event)) (imageID string, err error) {
 	src, err := o.locate()
 	if err != nil {
-		return "", err
+		return "", &Failure{err}
 	}
 	values, err := readSecrets(o.Secrets)
 	if err != nil {
-		return "", err
+		return "", &Failure{err}
 	}
 	s, err := newSession(ctx, src, values)
 	if err != nil {
-		return "", fmt.Errorf("build %s: %w", src.dockerfile, err)
+		return "", &Failure{fmt.Errorf("build %s: %w", src.dockerfile, err)}
 	}
 
 	run, cancel := context.WithCancelCause(ctx)
@@ -103,6 +104,12 @@ func Build(ctx context.Context, api Client, o Options, report func(Event)) (imag
 	}
 	return imageID, nil
 }
+
+// Failure is the error of a build that made no image: what it needs could not be read, or the engine said that it failed.
+type Failure struct{ err error }
+
+func (f *Failure) Error() string { return f.err.Error() }
+func (f *Failure) Unwrap() error { return f.err }
 
 // request sends the build and follows it to its end.
 func request(ctx context.Context, api Client, o build.ImageBuildOptions, t *tracker) (imageID string, _ error) {

@@ -81,7 +81,7 @@ func (t *tracker) follow(stream io.Reader) (imageID string, err error) {
 		}
 		switch {
 		case m.ErrorDetail != nil:
-			return "", t.failure(m.ErrorDetail.Message)
+			return "", &Failure{t.failure(m.ErrorDetail.Message)}
 		case m.ID == "moby.buildkit.trace":
 			err = t.trace(m.Aux)
 		case m.ID == "moby.image.id":

@@ -1,0 +1,34 @@
+package apply
+
+import "strings"
+
+// hidden is an error whose text was cleared of secrets: the engine's own words,
+// or the end of a container's log, may quote them.
+type hidden struct {
+	err  error
+	text string
+}
+
+func (h hidden) Error() string { return h.text }
+func (h hidden) Unwrap() error { return h.err }
+
+// shortest is the length in bytes from which a secret is looked for: shorter
+// ones are everywhere.
+const shortest = 4
+
+// hide returns err without the secrets in its text, err itself where it has
+// none. A secret of several lines is looked for line by line.
+func hide(err error, secrets []string) error {
+	text := err.Error()
+	for _, s := range secrets {
+		for line := range strings.Lines(s) {
+			if line = strings.TrimSpace(line); len(line) >= shortest {
+				text = strings.ReplaceAll(text, line, "(sensitive value)")
+			}
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return hidden{err, text}
+}
