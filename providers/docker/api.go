@@ -42,7 +42,6 @@ type api interface {
 	ImageList(ctx context.Context, o image.ListOptions) ([]image.Summary, error)
 	ImagePull(ctx context.Context, ref string, o image.PullOptions) (io.ReadCloser, error)
 	ImageRemove(ctx context.Context, ref string, o image.RemoveOptions) ([]image.DeleteResponse, error)
-	ImageTag(ctx context.Context, id, ref string) error
 
 	NetworkConnect(ctx context.Context, id, container string, endpoint *network.EndpointSettings) error
 	NetworkCreate(ctx context.Context, name string, o network.CreateOptions) (network.CreateResponse, error)

@@ -81,7 +81,7 @@ func loadConfig() (*configfile.ConfigFile, error) {
 func findEngine(host, name, certs, current string) (target, error) {
 	switch {
 	case host != "":
-		return hostTarget(host, certs, certs != "", "from the provider block")
+		return hostTarget(host, certs, tlsWish{wanted: certs != ""}, "from the provider block")
 	case name != "":
 		return contextTarget(name, "context "+name+" of the provider block")
 	case os.Getenv(client.EnvOverrideHost) != "":
@@ -97,12 +97,20 @@ func findEngine(host, name, certs, current string) (target, error) {
 }
 
 func environmentTarget(host, certs, from string) (target, error) {
-	verify := os.Getenv(client.EnvTLSVerify) != ""
-	secure := verify || certs != "" || os.Getenv("DOCKER_TLS") != ""
-	return hostTarget(host, cmp.Or(certs, os.Getenv(client.EnvOverrideCertPath)), secure, from)
+	verify, bare := os.Getenv(client.EnvTLSVerify) != "", os.Getenv("DOCKER_TLS") != ""
+	wish := tlsWish{
+		wanted: verify || certs != "" || bare,
+		// Who says where the certificates are wants them looked at.
+		unverified: bare && !verify && certs == "",
+	}
+	return hostTarget(host, cmp.Or(certs, os.Getenv(client.EnvOverrideCertPath)), wish, from)
 }
 
-func hostTarget(host, certs string, secure bool, from string) (target, error) {
+// tlsWish says whether a connection is to be encrypted, and whether then any
+// engine that answers is believed to be the one that was asked for.
+type tlsWish struct{ wanted, unverified bool }
+
+func hostTarget(host, certs string, wish tlsWish, from string) (target, error) {
 	t := target{host: host, from: from}
 	helper, err := connhelper.GetConnectionHelper(host)
 	if err != nil {
@@ -115,11 +123,11 @@ func hostTarget(host, certs string, secure bool, from string) (target, error) {
 		}
 		return t, nil
 	}
-	if secure && !strings.HasPrefix(host, "unix:") && !strings.HasPrefix(host, "npipe:") {
+	if wish.wanted && !strings.HasPrefix(host, "unix:") && !strings.HasPrefix(host, "npipe:") {
 		certs = cmp.Or(certs, config.Dir())
 		conf, err := tlsconfig.Client(tlsconfig.Options{
 			CAFile: filepath.Join(certs, "ca.pem"), CertFile: filepath.Join(certs, "cert.pem"), KeyFile: filepath.Join(certs, "key.pem"),
-			InsecureSkipVerify: from == "from DOCKER_HOST" && os.Getenv(client.EnvTLSVerify) == "",
+			InsecureSkipVerify: wish.unverified,
 			ExclusiveRootPools: true,
 		})
 		if err != nil {
@@ -165,6 +173,10 @@ func contextTarget(name, from string) (target, error) {
 func (t target) fail(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if strings.Contains(err.Error(), "permission denied") && strings.HasPrefix(t.host, "unix:") {
+		return fmt.Errorf("no access to the Docker engine at %s (%s): permission denied. Join the group of its socket (sudo usermod -aG docker $USER, then log in again), or use sudo",
+			t.host, t.from)
 	}
 	if client.IsErrConnectionFailed(err) {
 		err = errors.New("nothing answers there")

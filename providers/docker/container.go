@@ -50,6 +50,7 @@ func (r containers) Create(ctx context.Context, req *providers.Request) (*provid
 	case err != nil:
 		return nil, first(what, err)
 	}
+	warn(req, made.Warnings)
 	err = e.finish(ctx, made.ID, s, files, req)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", what, err)
@@ -104,9 +105,38 @@ func (e *Engine) finish(ctx context.Context, id string, s containerSpec, files [
 
 func (e *Engine) start(ctx context.Context, id string, req *providers.Request) error {
 	if err := e.api.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
-		return fmt.Errorf("start: %w", err)
+		return e.startFailed(ctx, req, err)
 	}
 	return e.ready(ctx, id, req)
+}
+
+// warn passes on what the engine remarks on a call that succeeded.
+func warn(req *providers.Request, warnings []string) {
+	for _, w := range warnings {
+		req.Report(providers.Progress{Stage: "the engine warns", Line: w})
+	}
+}
+
+// startFailed names who holds a port that the container was to publish.
+func (e *Engine) startFailed(ctx context.Context, req *providers.Request, err error) error {
+	err = fmt.Errorf("start: %w", err)
+	if s := err.Error(); !strings.Contains(s, "port is already allocated") && !strings.Contains(s, "address already in use") {
+		return err
+	}
+	list, look := e.api.ContainerList(ctx, container.ListOptions{})
+	if look != nil {
+		return err
+	}
+	for _, p := range blocks(req.Want, "ports") {
+		for _, c := range list {
+			for _, held := range c.Ports {
+				if external := whole(p, "external"); external != 0 && int64(held.PublicPort) == external && held.Type == text(p, "protocol") {
+					return fmt.Errorf("%w; port %d is held by container %s, %s: stop that one, or publish another port", err, external, nameOf(c), whose(ownerOf(c.Labels, nil)))
+				}
+			}
+		}
+	}
+	return fmt.Errorf("%w; no container holds the port, so another program on the engine's machine does: end that one, or publish another port", err)
 }
 
 // updates are the attributes that one call of the engine changes together.
@@ -138,10 +168,12 @@ func (r containers) Update(ctx context.Context, req *providers.Request) (*provid
 		done = true
 	}
 	if changed(updates...) {
-		if _, err := r.e.api.ContainerUpdate(ctx, now.ID, updateOf(req.Want, now.Attrs, req.Changed)); err != nil {
+		res, err := r.e.api.ContainerUpdate(ctx, now.ID, updateOf(req.Want, now.Attrs, req.Changed))
+		if err != nil {
 			return fail(err)
 		}
 		done = true
+		warn(req, res.Warnings)
 	}
 	if changed("networks_advanced") {
 		did, err := r.e.reconnect(ctx, now, req.Want)
@@ -151,10 +183,13 @@ func (r containers) Update(ctx context.Context, req *providers.Request) (*provid
 		}
 	}
 	if changed("must_run") && truth(req.Want, "must_run") {
-		if err := r.e.start(ctx, now.ID, req); err != nil {
-			return fail(err)
+		if err := r.e.api.ContainerStart(ctx, now.ID, container.StartOptions{}); err != nil {
+			return fail(r.e.startFailed(ctx, req, err))
 		}
 		done = true
+		if err := r.e.ready(ctx, now.ID, req); err != nil {
+			return fail(err)
+		}
 	}
 	obj, err := r.e.look(ctx, now.ID)
 	if err != nil {
@@ -182,8 +217,8 @@ func updateOf(want, live cty.Value, changed []string) container.UpdateConfig {
 			u.Memory, u.MemorySwap = all.Memory, all.MemorySwap
 			if all.MemorySwap == 0 {
 				u.MemorySwap = 2 * all.Memory
-				if whole(live, "memory_swap") < 0 {
-					u.MemorySwap = -1
+				if whole(live, "memory_swap") < 0 && !slices.Contains(changed, "memory_swap") {
+					u.MemorySwap = -1 // as somebody else, or the kernel, has it
 				}
 			}
 		case "cpus":

@@ -73,10 +73,19 @@ func specOf(want cty.Value, owner providers.Owner) containerSpec {
 	if l := uploadLabel(want); l != "" {
 		labels[labelUploads] = l
 	}
+	if l := givenLabel(want, engineFills...); l != "" {
+		labels[labelGiven] = l
+	}
 	s.addPorts(want)
 	s.addMounts(want)
 	s.addNetworks(want)
 	return s
+}
+
+// engineFills are the attributes for which the engine has a value of its own
+// that it does not tell.
+var engineFills = []string{
+	"hostname", "init", "log_driver", "log_opts", "memory_swap", "security_opts", "shm_size", "stop_timeout", "ulimit",
 }
 
 func restartPolicy(want cty.Value) container.RestartPolicy {
@@ -189,8 +198,15 @@ func endpointOf(n cty.Value) endpoint {
 	if set(n, "ipv4_address") || set(n, "ipv6_address") {
 		ep.settings.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: text(n, "ipv4_address"), IPv6Address: text(n, "ipv6_address")}
 	}
+	opts := map[string]string{}
 	if isHex(ep.network) {
-		ep.settings.DriverOpts = map[string]string{networkWord: ep.network}
+		opts[networkWord] = ep.network
+	}
+	if len(ep.settings.Aliases) > 0 {
+		opts[networkAliases] = strings.Join(ep.settings.Aliases, ",")
+	}
+	if len(opts) > 0 {
+		ep.settings.DriverOpts = opts
 	}
 	return ep
 }

@@ -27,6 +27,18 @@ import (
 // Drivers pass over options that they do not know.
 const networkWord = "gapool.network"
 
+// networkAliases is the driver option with the aliases that were asked for. In
+// the endpoint's own list the engine adds the container's short ID and its host
+// name.
+const networkAliases = "gapool.aliases"
+
+// noSELinux is the security option that the engine adds to a privileged
+// container by itself.
+const (
+	noSELinux      = "label=disable"
+	givenNoSELinux = "security_opts." + noSELinux
+)
+
 // removed follows the name of a network that is gone where its ID is not known.
 const removed = " (removed)"
 
@@ -103,7 +115,7 @@ func (n normalizer) attrs() map[string]cty.Value {
 		"privileged":    cty.BoolVal(h.Privileged),
 		"read_only":     cty.BoolVal(h.ReadonlyRootfs),
 		"group_add":     stringSet(h.GroupAdd),
-		"security_opts": stringSet(h.SecurityOpt),
+		"security_opts": stringSet(n.securityOpts()),
 		"capabilities": n.block("capabilities").Build(map[string]cty.Value{
 			"add":  stringSet(mapped(h.CapAdd, capability)),
 			"drop": stringSet(mapped(h.CapDrop, capability)),
@@ -153,12 +165,13 @@ func (n normalizer) attrs() map[string]cty.Value {
 // out, so that anything is accepted there.
 func (n normalizer) defaults() map[string]cty.Value {
 	list := func(attr string) cty.Value { return cty.ListValEmpty(n.t.Attr(attr).Implied().ElementType()) }
+	given := given(n.c.Config.Labels)
 	command := n.img.Cmd
 	if len(n.c.Config.Cmd) == 0 {
 		// An entrypoint of its own has taken the image's command away.
 		command = nil
 	}
-	return map[string]cty.Value{
+	out := map[string]cty.Value{
 		"command":           stringList(command),
 		"entrypoint":        stringList(n.img.Entrypoint),
 		"env":               stringMap(envMap(n.img.Env)),
@@ -189,7 +202,38 @@ func (n normalizer) defaults() map[string]cty.Value {
 		"restart":           cty.StringVal("no"),
 		"max_retry_count":   cty.Zero,
 		"networks_advanced": list("networks_advanced"),
+		"log_opts":          engineEntries("log_opts", n.c.HostConfig.LogConfig.Config, given),
 	}
+	// What was configured and is not any more goes back to what an engine has
+	// that nobody configured.
+	for attr, v := range map[string]cty.Value{
+		"hostname":      cty.StringVal(n.c.ID[:min(12, len(n.c.ID))]),
+		"init":          cty.False,
+		"log_driver":    cty.StringVal("json-file"),
+		"security_opts": stringSet(nil),
+		"shm_size":      cty.NumberIntVal(64),
+		"stop_timeout":  cty.NumberIntVal(10),
+		"ulimit":        list("ulimit"),
+	} {
+		if given[attr] {
+			out[attr] = v
+		}
+	}
+	// A limit of memory brings one of swap, unless the kernel cannot.
+	if m := n.c.HostConfig.Memory; m > 0 && (given["memory_swap"] || n.c.HostConfig.MemorySwap > 0) {
+		out["memory_swap"] = mebibytes(2 * m)
+	}
+	if !n.hasPrimary() {
+		// The configuration names none, and what somebody attached by hand is theirs.
+		delete(out, "networks_advanced")
+	}
+	return out
+}
+
+// hasPrimary reports whether the network of the container's mode is one of
+// networks_advanced.
+func (n normalizer) hasPrimary() bool {
+	return userNetwork(string(n.c.HostConfig.NetworkMode)) && n.c.Config.Labels[labelNetworkMode] == ""
 }
 
 func (n normalizer) block(attr string) *schema.Block { return n.t.Attr(attr).Block }
@@ -474,7 +518,7 @@ func (n normalizer) networks() cty.Value {
 		}
 		set := map[string]cty.Value{
 			"name":    cty.StringVal(word),
-			"aliases": stringSet(aliases(ep.Aliases, n.c.ID)),
+			"aliases": stringSet(aliases(ep, n.c.ID, n.c.Config.Hostname)),
 		}
 		if ipam := ep.IPAMConfig; ipam != nil {
 			set["ipv4_address"] = stringOrNull(address(ipam.IPv4Address))
@@ -490,9 +534,25 @@ func (n normalizer) networks() cty.Value {
 	return blockList(n.t.Attr("networks_advanced").Implied(), append(primary, others...))
 }
 
-// aliases are those that were asked for: the engine adds the short ID.
-func aliases(list []string, id string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(a string) bool { return len(a) >= 12 && strings.HasPrefix(id, a) })
+// aliases are those of an endpoint that were asked for and are there. Of one
+// that we did not make they are all but the container's short ID and its host
+// name, which the engine adds.
+func aliases(ep *network.EndpointSettings, id, hostname string) []string {
+	if asked := ep.DriverOpts[networkAliases]; asked != "" {
+		return slices.DeleteFunc(strings.Split(asked, ","), func(a string) bool { return !slices.Contains(ep.Aliases, a) })
+	}
+	return slices.DeleteFunc(slices.Clone(ep.Aliases), func(a string) bool {
+		return a == hostname || len(a) >= 12 && strings.HasPrefix(id, a)
+	})
+}
+
+// securityOpts are the options less the one that comes with privileged.
+func (n normalizer) securityOpts() []string {
+	h := n.c.HostConfig
+	if !h.Privileged || given(n.c.Config.Labels)[givenNoSELinux] {
+		return h.SecurityOpt
+	}
+	return slices.DeleteFunc(slices.Clone(h.SecurityOpt), func(o string) bool { return o == noSELinux })
 }
 
 func (n normalizer) networkData() cty.Value {

@@ -89,7 +89,8 @@ func containerTable() *schema.Type {
 				Doc: "When the engine starts the container again: `no`, `on-failure`, `always` or `unless-stopped`."},
 			{Name: "max_retry_count", Type: cty.Number, Change: schema.Update, Check: atLeast(0), Doc: "How often at most, with `on-failure`; 0 is without limit."},
 			resource(schema.Attr{Name: "memory", Type: cty.Number, Accept: acceptSize, Normal: normalSize, Check: checkSize, Unit: "MiB", Doc: "Limit of memory: a number of MiB, or a string with its unit, such as `\"2g\"`."}),
-			resource(schema.Attr{Name: "memory_swap", Type: cty.Number, Accept: acceptSize, Normal: normalSize, Unit: "MiB", Doc: "Limit of memory and swap together; -1 is none. Twice the memory if not set."}),
+			{Name: "memory_swap", Type: cty.Number, Change: schema.Replace, Accept: acceptSize, Normal: normalSize, Unit: "MiB", Doc: "Limit of memory and swap together; -1 is none. Twice the memory if not set.",
+				ReplaceIf: func(_, want cty.Value) bool { return !want.IsNull() && want.Equals(cty.Zero).True() }},
 			resource(schema.Attr{Name: "cpus", Type: cty.Number, Normal: func(v cty.Value) cty.Value { return cpus(nano(v)) }, Check: checkSize, Doc: "How many processors it may use at most, such as 1.5."}),
 			resource(schema.Attr{Name: "cpu_shares", Type: cty.Number, Check: atLeast(0), Doc: "Weight against other containers when processors are short; others have 1024."}),
 			{Name: "cpu_set", Type: cty.String, Change: schema.Replace, Doc: "Processors it may use, such as `0-3` or `0,2`.",
@@ -104,7 +105,7 @@ func containerTable() *schema.Type {
 				{Name: "retries", Type: cty.Number, Check: atLeast(0), Doc: "Failures in a row that make it unhealthy."},
 			}}}),
 			replace(schema.Attr{Name: "log_driver", Type: cty.String, Doc: "Log driver; the engine's own if not set."}),
-			replace(schema.Attr{Name: "log_opts", Type: cty.Map(cty.String), Doc: "Options of the log driver."}),
+			replace(schema.Attr{Name: "log_opts", Type: cty.Map(cty.String), Merge: true, Doc: "Options of the log driver, over those of the engine's own configuration."}),
 			replace(schema.Attr{Name: "stop_signal", Type: cty.String, Normal: func(v cty.Value) cty.Value { return cty.StringVal(signal(v.AsString())) }, Doc: "Signal that ends the container; `SIGTERM` if neither this nor the image says another."}),
 			replace(schema.Attr{Name: "stop_timeout", Type: cty.Number, Check: atLeast(0), Unit: "s", Doc: "Time between that signal and `SIGKILL`."}),
 

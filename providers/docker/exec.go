@@ -19,6 +19,10 @@ import (
 // stderrLimit is how much of a process's standard error is kept, in bytes.
 const stderrLimit = 4 << 10
 
+// logLimit is how much of a container's log is kept, in bytes: a line of it can
+// have any length.
+const logLimit = 1 << 20
+
 // ExitError is the end of a process that failed.
 type ExitError struct {
 	Code   int
@@ -54,7 +58,7 @@ func (e *Engine) Exec(ctx context.Context, id string, cmd []string) (io.ReadWrit
 	s := &stream{Reader: r, out: w, conn: conn}
 	s.stop = context.AfterFunc(ctx, func() { s.end(ctx.Err()) })
 	go func() {
-		var stderr tail
+		stderr := tail{limit: stderrLimit}
 		_, err := stdcopy.StdCopy(w, &stderr, conn.Reader)
 		if err == nil {
 			err = e.exit(ctx, made.ID, stderr.String())
@@ -97,9 +101,6 @@ type stream struct {
 
 func (s *stream) Write(p []byte) (int, error) { return s.conn.Conn.Write(p) }
 
-// CloseWrite closes the process's standard input and leaves its output open.
-func (s *stream) CloseWrite() error { return s.conn.CloseWrite() }
-
 func (s *stream) Close() error {
 	s.stop()
 	s.end(io.ErrClosedPipe)
@@ -114,18 +115,21 @@ func (s *stream) end(err error) {
 }
 
 // tail keeps the end of what is written to it.
-type tail struct{ bytes.Buffer }
+type tail struct {
+	bytes.Buffer
+	limit int // bytes
+}
 
 func (t *tail) Write(p []byte) (int, error) {
 	n, err := t.Buffer.Write(p)
-	if over := t.Len() - stderrLimit; over > 0 {
+	if over := t.Len() - t.limit; over > 0 {
 		t.Next(over)
 	}
 	return n, err
 }
 
 // Logs returns the last lines of a container's log, its output and its errors
-// as they came.
+// as they came, up to 1 MiB of them.
 func (e *Engine) Logs(ctx context.Context, id string, lines int) (_ string, err error) {
 	what := fmt.Sprintf("log of container %.12s", id)
 	c, err := e.api.ContainerInspect(ctx, id)
@@ -137,7 +141,7 @@ func (e *Engine) Logs(ctx context.Context, id string, lines int) (_ string, err 
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
-	var out bytes.Buffer
+	out := tail{limit: logLimit}
 	if c.Config.Tty {
 		_, err = io.Copy(&out, body) // a terminal's log has no frames
 	} else {

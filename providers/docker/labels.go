@@ -3,7 +3,10 @@ package docker
 import (
 	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
@@ -28,6 +31,10 @@ const (
 	labelNetworkMode = labelPrefix + "network_mode"
 	// labelUploads lists the uploaded files, so that they can be read back.
 	labelUploads = labelPrefix + "uploads"
+	// labelGiven lists what was configured of the settings that the engine
+	// fills in by itself, so that one that is taken out of the configuration
+	// is told from one that was never there. Values are not in it.
+	labelGiven = labelPrefix + "given"
 )
 
 // ownerLabels are the labels that say whose an object is.
@@ -71,6 +78,52 @@ func whose(o providers.Owner) string {
 		return "not made by gapool"
 	}
 	return o.Address + " of stack " + o.Stack + ", workspace " + o.Workspace
+}
+
+// givenLabel lists which of some attributes a wanted value sets, and of maps
+// which keys; empty for none.
+func givenLabel(want cty.Value, attrs ...string) string {
+	var list []string
+	for _, a := range attrs {
+		switch v := want.GetAttr(a); {
+		case v.IsNull():
+		case v.Type().IsMapType():
+			for _, k := range sortedKeys(textMap(want, a)) {
+				list = append(list, a+"."+k)
+			}
+		case !v.CanIterateElements() || v.LengthInt() > 0:
+			list = append(list, a)
+		}
+	}
+	if want.Type().HasAttribute("security_opts") && slices.Contains(texts(want, "security_opts"), noSELinux) {
+		list = append(list, givenNoSELinux)
+	}
+	if list == nil {
+		return ""
+	}
+	b, _ := json.Marshal(list) // strings are always JSON
+	return string(b)
+}
+
+// given is the list that givenLabel made. What is not our label is no list.
+func given(labels map[string]string) map[string]bool {
+	var list []string
+	if json.Unmarshal([]byte(labels[labelGiven]), &list) != nil {
+		return nil
+	}
+	out := map[string]bool{}
+	for _, name := range list {
+		out[name] = true
+	}
+	return out
+}
+
+// engineEntries are the entries of the map attr that the engine has put there:
+// all but those that were configured.
+func engineEntries(attr string, live map[string]string, given map[string]bool) cty.Value {
+	out := maps.Clone(live)
+	maps.DeleteFunc(out, func(k, _ string) bool { return given[attr+"."+k] })
+	return stringMap(out)
 }
 
 // userLabels are the labels less our own.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -71,6 +72,11 @@ func (p *Provider) networkObject(n network.Inspect) *providers.Object {
 			"aux_address": stringMap(aux),
 		}))
 	}
+	given := given(n.Labels)
+	ranged := cty.NullVal(t.Attr("ipam_config").Implied())
+	if given["ipam_config"] {
+		ranged = cty.ListValEmpty(ranged.Type().ElementType())
+	}
 	return &providers.Object{
 		Kind: Network, ID: n.ID, Name: n.Name, Owner: ownerOf(n.Labels, nil), Created: n.Created, Started: true,
 		Attrs: t.Build(map[string]cty.Value{
@@ -94,23 +100,13 @@ func (p *Provider) networkObject(n network.Inspect) *providers.Object {
 			"attachable":   cty.False,
 			"ingress":      cty.False,
 			"ipv6":         cty.False,
-			"options":      stringMap(givenOptions(n.Options)),
+			"options":      engineEntries("options", n.Options, given),
 			"ipam_driver":  cty.StringVal("default"),
 			"ipam_options": cty.MapValEmpty(cty.String),
 			"labels":       stringMap(givenLabels(n.Labels, nil)),
+			"ipam_config":  ranged,
 		}),
 	}
-}
-
-// givenOptions are those that the engine adds by itself.
-func givenOptions(options map[string]string) map[string]string {
-	out := map[string]string{}
-	for k, v := range options {
-		if strings.HasPrefix(k, "com.docker.network.enable_ipv") || k == "com.docker.network.driver.overlay.vxlanid_list" {
-			out[k] = v
-		}
-	}
-	return out
 }
 
 func networkOptions(want cty.Value, owner providers.Owner) network.CreateOptions {
@@ -128,6 +124,9 @@ func networkOptions(want cty.Value, owner providers.Owner) network.CreateOptions
 		ipam.Config = append(ipam.Config, network.IPAMConfig{
 			Subnet: text(b, "subnet"), IPRange: text(b, "ip_range"), Gateway: text(b, "gateway"), AuxAddress: textMap(b, "aux_address"),
 		})
+	}
+	if l := givenLabel(want, "options", "ipam_config"); l != "" {
+		o.Labels[labelGiven] = l
 	}
 	if ipam.Driver != "" || ipam.Options != nil || ipam.Config != nil {
 		o.IPAM = &ipam
@@ -154,13 +153,47 @@ func (r networks) Create(ctx context.Context, req *providers.Request) (*provider
 		return old, nil // the engine did it, and its first answer was lost
 	}
 	if err != nil {
-		return nil, first(what, err)
+		return nil, first(what, r.e.overlapping(ctx, req.Want, err))
+	}
+	if made.Warning != "" {
+		warn(req, []string{made.Warning})
 	}
 	obj, err := r.e.readNetwork(ctx, made.ID)
 	if err != nil {
 		return &providers.Object{Kind: Network, ID: made.ID, Name: req.Name, Owner: req.Owner, Started: true, Attrs: r.Type().Null(), Defaults: r.Type().Null()}, err
 	}
 	return obj, nil
+}
+
+// overlapping names the networks that have the addresses that another one was
+// to have.
+func (e *Engine) overlapping(ctx context.Context, want cty.Value, err error) error {
+	if !strings.Contains(err.Error(), "overlaps with other one") {
+		return err
+	}
+	list, look := e.api.NetworkList(ctx, network.ListOptions{})
+	if look != nil {
+		return err
+	}
+	var holders []string
+	for _, b := range blocks(want, "ipam_config") {
+		wanted, bad := netip.ParsePrefix(text(b, "subnet"))
+		if bad != nil {
+			continue
+		}
+		for _, n := range list {
+			for _, c := range n.IPAM.Config {
+				if p, bad := netip.ParsePrefix(c.Subnet); bad == nil && p.Overlaps(wanted) {
+					holders = append(holders, fmt.Sprintf("network %s (%s, %s)", n.Name, c.Subnet, whose(ownerOf(n.Labels, nil))))
+				}
+			}
+		}
+	}
+	if holders == nil {
+		return fmt.Errorf("%w; something on the engine's machine has these addresses: give another subnet", err)
+	}
+	slices.Sort(holders)
+	return fmt.Errorf("%w; the addresses belong to %s: give another subnet, or remove that network", err, strings.Join(holders, ", "))
 }
 
 // Update is never asked for: everything replaces.

@@ -264,6 +264,21 @@ func TestWhatTheImageSaysIsNoDifference(t *testing.T) {
 			c.Config.Env = img.Env
 			c.NetworkSettings.Networks["m"] = &network.EndpointSettings{NetworkID: "n2"}
 		}, differ: []string{"networks_advanced"}},
+		"options that the engine's own configuration adds": {hcl: `log_opts = { max-file = "3" }`, inject: func(c *container.InspectResponse) {
+			with(c, img)
+			c.Config.Env = img.Env
+			c.HostConfig.LogConfig.Config["max-size"] = "10m"
+		}},
+		"privileged takes the label off": {hcl: "privileged = true\nsecurity_opts = [\"a\"]", inject: func(c *container.InspectResponse) {
+			with(c, img)
+			c.Config.Env = img.Env
+			c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "label=disable")
+		}},
+		"a label that somebody took off": {hcl: "security_opts = [\"a\"]", inject: func(c *container.InspectResponse) {
+			with(c, img)
+			c.Config.Env = img.Env
+			c.HostConfig.SecurityOpt = append(c.HostConfig.SecurityOpt, "label=disable")
+		}, differ: []string{"security_opts"}},
 		"a tag that moved": {inject: func(c *container.InspectResponse) {
 			with(c, img)
 			c.Config.Env = img.Env
@@ -306,6 +321,18 @@ func with(c *container.InspectResponse, img imageConfig) {
 	c.Config.Labels["maker"] = "me"
 }
 
+// Options that the engine adds by its own configuration are no difference.
+func TestNetworkOptionsOfTheEngine(t *testing.T) {
+	p := New()
+	n := network.Inspect{Name: "n", Driver: "bridge", IPAM: network.IPAM{Driver: "default"}, Options: map[string]string{"com.docker.network.driver.mtu": "1400"}}
+	for _, hcl := range []string{`name = "n"`, "name = \"n\"\noptions = { \"com.docker.network.driver.mtu\" = \"1400\" }"} {
+		o := p.networkObject(n)
+		for _, d := range schema.Differences(p.network, configured(t, p, Network, hcl), o.Attrs, o.Defaults) {
+			t.Errorf("%s: %s differs: %#v, wanted %#v", hcl, d.Attr, d.Live, d.Want)
+		}
+	}
+}
+
 func TestOwner(t *testing.T) {
 	o := providers.Owner{
 		Stack: "s", Workspace: "w", Lineage: "l", UID: "u", Address: `docker_container.a["x, y"]`, Spec: "spec",
@@ -333,6 +360,7 @@ func TestUpdateOf(t *testing.T) {
 	}{
 		"memory takes its swap along":      {`memory = 100`, ``, []string{"memory"}, container.UpdateConfig{Resources: container.Resources{Memory: 100 << 20, MemorySwap: 200 << 20}}},
 		"memory without a limit of swap":   {`memory = 100`, "memory = 50\nmemory_swap = -1", []string{"memory"}, container.UpdateConfig{Resources: container.Resources{Memory: 100 << 20, MemorySwap: -1}}},
+		"a limit of swap taken away":       {`memory = 100`, "memory = 100\nmemory_swap = -1", []string{"memory_swap"}, container.UpdateConfig{Resources: container.Resources{Memory: 100 << 20, MemorySwap: 200 << 20}}},
 		"memory and swap":                  {"memory = 100\nmemory_swap = 150", ``, []string{"memory"}, container.UpdateConfig{Resources: container.Resources{Memory: 100 << 20, MemorySwap: 150 << 20}}},
 		"only what changed":                {"memory = 100\ncpus = 0.1", ``, []string{"cpus"}, container.UpdateConfig{Resources: container.Resources{NanoCPUs: 1e8}}},
 		"a restart policy and its counter": {"restart = \"on-failure\"\nmax_retry_count = 2", ``, []string{"max_retry_count"}, container.UpdateConfig{RestartPolicy: container.RestartPolicy{Name: "on-failure", MaximumRetryCount: 2}}},
@@ -373,10 +401,11 @@ func TestFollowPull(t *testing.T) {
 		t.Errorf("%v, %+v", err, last)
 	}
 	err = followPull(strings.NewReader(`{"errorDetail":{"message":"toomanyrequests"},"error":"toomanyrequests"}`), report)
-	if errText(err) != "toomanyrequests" {
+	var failed *pullFailure
+	if errText(err) != "toomanyrequests" || !errors.As(err, &failed) {
 		t.Errorf("got %v", err)
 	}
-	if err := followPull(strings.NewReader(`{"status":`), report); err == nil {
+	if err := followPull(strings.NewReader(`{"status":`), report); err == nil || errors.As(err, &failed) {
 		t.Error("an answer that broke off is taken for a whole one")
 	}
 }

@@ -47,7 +47,7 @@ func (e *Engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 		w.add(e.tables.volumeObject(*v))
 	}
 	for ref, id := range w.around.tags {
-		if i := slices.IndexFunc(l.images, func(s image.Summary) bool { return s.ID == id }); i >= 0 && !strings.Contains(ref, "@") {
+		if i := slices.IndexFunc(l.images, func(s image.Summary) bool { return s.ID == id }); i >= 0 {
 			w.add(e.tables.imageObject(ref, l.images[i]))
 		}
 	}
@@ -85,7 +85,7 @@ func (e *Engine) list(ctx context.Context) (l listing, err error) {
 // surroundings are the names that settings of a container refer to, and what
 // they mean now.
 type surroundings struct {
-	tags       map[string]string // image names in normal form → image ID
+	tags       map[string]string // image names, also by digest, in normal form → image ID
 	networks   map[string]string // network ID → name
 	containers map[string]string // container name, and ID → ID
 }
@@ -93,14 +93,12 @@ type surroundings struct {
 func (l listing) surroundings() surroundings {
 	s := surroundings{tags: map[string]string{}, networks: map[string]string{}, containers: map[string]string{}}
 	for _, i := range l.images {
-		for _, ref := range i.RepoTags {
-			s.tags[imageName(ref)] = i.ID
-		}
-		for _, ref := range i.RepoDigests {
-			s.tags[imageName(ref)] = i.ID
+		for _, ref := range slices.Concat(i.RepoTags, i.RepoDigests) {
+			if !strings.HasPrefix(ref, untagged) {
+				s.tags[imageName(ref)] = i.ID
+			}
 		}
 	}
-	delete(s.tags, untagged)
 	for _, n := range l.networks {
 		s.networks[n.ID] = n.Name
 	}

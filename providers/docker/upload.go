@@ -160,6 +160,9 @@ func uploadFiles(dir string, want cty.Value) ([]File, error) {
 		case set(u, "content_base64"):
 			f.Content, err = base64.StdEncoding.DecodeString(text(u, "content_base64"))
 		}
+		if err == nil && !set(u, "source") && len(f.Content) > fileLimit {
+			err = fmt.Errorf("it has more than %d bytes; put it into a file and give that as source", fileLimit)
+		}
 		if err == nil && set(u, "permissions") {
 			f.Mode, err = strconv.ParseInt(text(u, "permissions"), 8, 64)
 		}
@@ -221,33 +224,55 @@ func (e *Engine) hasPath(ctx context.Context, id, path string) (bool, error) {
 	return exists(err)
 }
 
+// fileLimit is the size in bytes up to which the content of a file is held in
+// memory. Of a larger one only the hash is.
+const fileLimit = 32 << 20
+
 // ReadFile returns what a file in a container holds, running or not. It is
-// ErrNotFound where the container or the file is missing.
+// ErrNotFound where the container or the file is missing. A file of more than
+// 32 MiB is an error.
 func (e *Engine) ReadFile(ctx context.Context, id, path string) ([]byte, error) {
-	content, _, err := e.readFile(ctx, id, path)
-	return content, err
+	f, err := e.readFile(ctx, id, path)
+	if err == nil && f.content == nil {
+		err = fmt.Errorf("%s in container %.12s is larger than %d bytes", path, id, fileLimit)
+	}
+	return f.content, err
 }
 
-func (e *Engine) readFile(ctx context.Context, id, path string) (_ []byte, mode int64, err error) {
+// liveFile is a file as it is in a container.
+type liveFile struct {
+	content []byte // nil for one that is too large
+	hash    string
+	mode    int64
+}
+
+func (e *Engine) readFile(ctx context.Context, id, path string) (f liveFile, err error) {
 	what := fmt.Sprintf("%s in container %.12s", path, id)
 	body, _, err := e.api.CopyFromContainer(ctx, id, path)
 	if err != nil {
-		return nil, 0, notFound(what, err)
+		return f, notFound(what, err)
 	}
 	defer func() { err = errors.Join(err, body.Close()) }()
 	r := tar.NewReader(body)
 	h, err := r.Next()
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", what, err)
+		return f, fmt.Errorf("%s: %w", what, err)
 	}
 	if h.Typeflag != tar.TypeReg {
-		return nil, 0, fmt.Errorf("%s is not a file: %w", what, providers.ErrNotFound)
+		return f, fmt.Errorf("%s is not a file: %w", what, providers.ErrNotFound)
 	}
-	content, err := io.ReadAll(r)
+	f.mode = h.Mode
+	sum := sha256.New()
+	if h.Size > fileLimit {
+		_, err = io.Copy(sum, r)
+	} else if f.content, err = io.ReadAll(r); err == nil {
+		sum.Write(f.content)
+	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("%s: %w", what, err)
+		return f, fmt.Errorf("%s: %w", what, err)
 	}
-	return content, h.Mode, nil
+	f.hash = hex.EncodeToString(sum.Sum(nil))
+	return f, nil
 }
 
 // liveUploads reads back the files that the label lists. One that is gone reads
@@ -263,7 +288,7 @@ func (e *Engine) liveUploads(ctx context.Context, id, label string) ([]cty.Value
 	block := e.tables.container.Attr("upload").Block
 	var out []cty.Value
 	for _, l := range list {
-		content, mode, err := e.readFile(ctx, id, l.File)
+		f, err := e.readFile(ctx, id, l.File)
 		if errors.Is(err, providers.ErrNotFound) {
 			continue
 		}
@@ -271,14 +296,16 @@ func (e *Engine) liveUploads(ctx context.Context, id, label string) ([]cty.Value
 			return nil, err
 		}
 		set := map[string]cty.Value{
-			"file":           cty.StringVal(l.File),
-			"content_base64": cty.StringVal(base64.StdEncoding.EncodeToString(content)),
-			"source":         stringOrNull(l.Source),
-			"source_hash":    cty.StringVal(hashOf(content)),
-			"permissions":    cty.StringVal(octal(mode)),
+			"file":        cty.StringVal(l.File),
+			"source":      stringOrNull(l.Source),
+			"source_hash": cty.StringVal(f.hash),
+			"permissions": cty.StringVal(octal(f.mode)),
 		}
-		if utf8.Valid(content) {
-			set["content"] = cty.StringVal(string(content))
+		if f.content != nil {
+			set["content_base64"] = cty.StringVal(base64.StdEncoding.EncodeToString(f.content))
+		}
+		if f.content != nil && utf8.Valid(f.content) {
+			set["content"] = cty.StringVal(string(f.content))
 		}
 		if l.Executable != nil {
 			set["executable"] = cty.BoolVal(*l.Executable)
