@@ -140,7 +140,7 @@ func (e *Engine) startFailed(ctx context.Context, req *providers.Request, err er
 }
 
 // updates are the attributes that one call of the engine changes together.
-var updates = []string{"restart", "max_retry_count", "memory", "memory_swap", "cpus", "cpu_shares", "cpu_set"}
+var updates = []string{"restart", "max_retry_count", "memory", "memory_reservation", "memory_swap", "cpus", "cpu_shares", "cpu_set"}
 
 func (r containers) Update(ctx context.Context, req *providers.Request) (*providers.Object, error) {
 	what := "update container " + req.Prior.Name
@@ -221,6 +221,8 @@ func updateOf(want, live cty.Value, changed []string) container.UpdateConfig {
 					u.MemorySwap = -1 // as somebody else, or the kernel, has it
 				}
 			}
+		case "memory_reservation":
+			u.MemoryReservation = all.MemoryReservation
 		case "cpus":
 			u.NanoCPUs = all.NanoCPUs
 		case "cpu_shares":

@@ -38,11 +38,15 @@ func specOf(want cty.Value, owner providers.Owner) containerSpec {
 		config: &container.Config{
 			Image: text(want, "image"), Cmd: texts(want, "command"), User: text(want, "user"),
 			WorkingDir: text(want, "working_dir"), Hostname: text(want, "hostname"), StopSignal: text(want, "stop_signal"),
+			Domainname: text(want, "domainname"), Tty: truth(want, "tty"), OpenStdin: truth(want, "stdin_open"),
 			Labels: labels, Healthcheck: healthcheck(want.GetAttr("healthcheck")),
 		},
 		host: &container.HostConfig{
 			Privileged: truth(want, "privileged"), ReadonlyRootfs: truth(want, "read_only"),
 			GroupAdd: texts(want, "group_add"), SecurityOpt: texts(want, "security_opts"), Tmpfs: textMap(want, "tmpfs"),
+			Sysctls: textMap(want, "sysctls"), IpcMode: container.IpcMode(text(want, "ipc_mode")), PidMode: container.PidMode(text(want, "pid_mode")),
+			UsernsMode: container.UsernsMode(text(want, "userns_mode")), Runtime: text(want, "runtime"),
+			PublishAllPorts: truth(want, "publish_all_ports"), AutoRemove: truth(want, "rm"), DNSOptions: texts(want, "dns_opts"),
 			DNS: texts(want, "dns"), DNSSearch: texts(want, "dns_search"), ShmSize: bytesOf(want, "shm_size"),
 			RestartPolicy: restartPolicy(want),
 			LogConfig:     container.LogConfig{Type: text(want, "log_driver"), Config: textMap(want, "log_opts")},
@@ -85,7 +89,7 @@ func specOf(want cty.Value, owner providers.Owner) containerSpec {
 // engineFills are the attributes for which the engine has a value of its own
 // that it does not tell.
 var engineFills = []string{
-	"hostname", "init", "log_driver", "log_opts", "memory_swap", "security_opts", "shm_size", "stop_timeout", "ulimit",
+	"hostname", "init", "ipc_mode", "log_driver", "log_opts", "memory_swap", "runtime", "security_opts", "shm_size", "stop_timeout", "ulimit",
 }
 
 func restartPolicy(want cty.Value) container.RestartPolicy {
@@ -97,7 +101,7 @@ func restartPolicy(want cty.Value) container.RestartPolicy {
 
 func resources(want cty.Value) container.Resources {
 	r := container.Resources{
-		Memory: bytesOf(want, "memory"), MemorySwap: bytesOf(want, "memory_swap"), NanoCPUs: cpusOf(want, "cpus"),
+		Memory: bytesOf(want, "memory"), MemoryReservation: bytesOf(want, "memory_reservation"), MemorySwap: bytesOf(want, "memory_swap"), NanoCPUs: cpusOf(want, "cpus"),
 		CPUShares: whole(want, "cpu_shares"), CpusetCpus: text(want, "cpu_set"), DeviceRequests: gpuRequest(text(want, "gpus")),
 	}
 	for _, d := range blocks(want, "devices") {

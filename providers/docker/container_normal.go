@@ -32,8 +32,8 @@ const networkWord = "gapool.network"
 // name.
 const networkAliases = "gapool.aliases"
 
-// noSELinux is the security option that the engine adds to a privileged
-// container by itself.
+// noSELinux is the security option that the engine adds by itself to a container
+// that is privileged or shares namespaces with the host.
 const (
 	noSELinux      = "label=disable"
 	givenNoSELinux = "security_opts." + noSELinux
@@ -112,6 +112,9 @@ func (n normalizer) attrs() map[string]cty.Value {
 		"user":          cty.StringVal(c.User),
 		"working_dir":   cty.StringVal(workingDir(c.WorkingDir)),
 		"hostname":      stringOrNull(c.Hostname),
+		"domainname":    cty.StringVal(c.Domainname),
+		"tty":           cty.BoolVal(c.Tty),
+		"stdin_open":    cty.BoolVal(c.OpenStdin),
 		"privileged":    cty.BoolVal(h.Privileged),
 		"read_only":     cty.BoolVal(h.ReadonlyRootfs),
 		"group_add":     stringSet(h.GroupAdd),
@@ -120,33 +123,42 @@ func (n normalizer) attrs() map[string]cty.Value {
 			"add":  stringSet(mapped(h.CapAdd, capability)),
 			"drop": stringSet(mapped(h.CapDrop, capability)),
 		}),
-		"ports":             n.ports(),
-		"mounts":            n.mounts(),
-		"volumes":           n.binds(),
-		"tmpfs":             normalTmpfs(stringMap(h.Tmpfs)),
-		"devices":           n.devices(),
-		"gpus":              cty.StringVal(gpus(h.DeviceRequests)),
-		"ulimit":            n.ulimits(),
-		"networks_advanced": n.networks(),
-		"network_mode":      cty.StringVal(n.networkMode()),
-		"dns":               stringSet(mapped(h.DNS, address)),
-		"dns_search":        stringSet(h.DNSSearch),
-		"host":              n.hosts(),
-		"restart":           cty.StringVal(cmp.Or(string(h.RestartPolicy.Name), "no")),
-		"max_retry_count":   cty.NumberIntVal(int64(h.RestartPolicy.MaximumRetryCount)),
-		"memory":            mebibytes(h.Memory),
-		"memory_swap":       swap(h.MemorySwap),
-		"cpus":              cpus(h.NanoCPUs),
-		"cpu_shares":        cty.NumberIntVal(h.CPUShares),
-		"cpu_set":           cty.StringVal(h.CpusetCpus),
-		"shm_size":          mebibytes(h.ShmSize),
-		"healthcheck":       n.healthcheck(c.Healthcheck),
-		"log_driver":        cty.StringVal(h.LogConfig.Type),
-		"log_opts":          stringMap(h.LogConfig.Config),
-		"stop_signal":       cty.StringVal(cmp.Or(signal(c.StopSignal), "SIGTERM")),
-		"must_run":          cty.BoolVal(running(n.c.State)),
-		"id":                cty.StringVal(n.c.ID),
-		"network_data":      n.networkData(),
+		"ports":              n.ports(),
+		"publish_all_ports":  cty.BoolVal(h.PublishAllPorts),
+		"sysctls":            stringMap(h.Sysctls),
+		"ipc_mode":           stringOrNull(string(h.IpcMode)),
+		"pid_mode":           cty.StringVal(string(h.PidMode)),
+		"userns_mode":        cty.StringVal(string(h.UsernsMode)),
+		"runtime":            stringOrNull(h.Runtime),
+		"rm":                 cty.BoolVal(h.AutoRemove),
+		"dns_opts":           stringSet(h.DNSOptions),
+		"memory_reservation": mebibytes(h.MemoryReservation),
+		"mounts":             n.mounts(),
+		"volumes":            n.binds(),
+		"tmpfs":              normalTmpfs(stringMap(h.Tmpfs)),
+		"devices":            n.devices(),
+		"gpus":               cty.StringVal(gpus(h.DeviceRequests)),
+		"ulimit":             n.ulimits(),
+		"networks_advanced":  n.networks(),
+		"network_mode":       cty.StringVal(n.networkMode()),
+		"dns":                stringSet(mapped(h.DNS, address)),
+		"dns_search":         stringSet(h.DNSSearch),
+		"host":               n.hosts(),
+		"restart":            cty.StringVal(cmp.Or(string(h.RestartPolicy.Name), "no")),
+		"max_retry_count":    cty.NumberIntVal(int64(h.RestartPolicy.MaximumRetryCount)),
+		"memory":             mebibytes(h.Memory),
+		"memory_swap":        swap(h.MemorySwap),
+		"cpus":               cpus(h.NanoCPUs),
+		"cpu_shares":         cty.NumberIntVal(h.CPUShares),
+		"cpu_set":            cty.StringVal(h.CpusetCpus),
+		"shm_size":           mebibytes(h.ShmSize),
+		"healthcheck":        n.healthcheck(c.Healthcheck),
+		"log_driver":         cty.StringVal(h.LogConfig.Type),
+		"log_opts":           stringMap(h.LogConfig.Config),
+		"stop_signal":        cty.StringVal(cmp.Or(signal(c.StopSignal), "SIGTERM")),
+		"must_run":           cty.BoolVal(running(n.c.State)),
+		"id":                 cty.StringVal(n.c.ID),
+		"network_data":       n.networkData(),
 	}
 	if h.Init != nil {
 		out["init"] = cty.BoolVal(*h.Init)
@@ -172,43 +184,55 @@ func (n normalizer) defaults() map[string]cty.Value {
 		command = nil
 	}
 	out := map[string]cty.Value{
-		"command":           stringList(command),
-		"entrypoint":        stringList(n.img.Entrypoint),
-		"env":               stringMap(envMap(n.img.Env)),
-		"labels":            stringMap(givenLabels(n.c.Config.Labels, n.img.Labels)),
-		"user":              cty.StringVal(n.img.User),
-		"working_dir":       cty.StringVal(workingDir(n.img.WorkingDir)),
-		"privileged":        cty.False,
-		"read_only":         cty.False,
-		"group_add":         stringSet(nil),
-		"capabilities":      n.block("capabilities").Build(map[string]cty.Value{"add": stringSet(nil), "drop": stringSet(nil)}),
-		"ports":             list("ports"),
-		"mounts":            list("mounts"),
-		"volumes":           list("volumes"),
-		"upload":            list("upload"),
-		"tmpfs":             stringMap(nil),
-		"devices":           list("devices"),
-		"gpus":              cty.StringVal(""),
-		"dns":               stringSet(nil),
-		"dns_search":        stringSet(nil),
-		"host":              list("host"),
-		"memory":            cty.Zero,
-		"cpus":              cty.Zero,
-		"cpu_shares":        cty.Zero,
-		"cpu_set":           cty.StringVal(""),
-		"healthcheck":       n.healthcheck(n.img.Health),
-		"stop_signal":       cty.StringVal(cmp.Or(signal(n.img.StopSignal), "SIGTERM")),
-		"network_mode":      cty.StringVal("bridge"),
-		"restart":           cty.StringVal("no"),
-		"max_retry_count":   cty.Zero,
-		"networks_advanced": list("networks_advanced"),
-		"log_opts":          engineEntries("log_opts", n.c.HostConfig.LogConfig.Config, given),
+		"command":            stringList(command),
+		"entrypoint":         stringList(n.img.Entrypoint),
+		"env":                stringMap(envMap(n.img.Env)),
+		"labels":             stringMap(givenLabels(n.c.Config.Labels, n.img.Labels)),
+		"user":               cty.StringVal(n.img.User),
+		"working_dir":        cty.StringVal(workingDir(n.img.WorkingDir)),
+		"privileged":         cty.False,
+		"read_only":          cty.False,
+		"group_add":          stringSet(nil),
+		"capabilities":       n.block("capabilities").Build(map[string]cty.Value{"add": stringSet(nil), "drop": stringSet(nil)}),
+		"ports":              list("ports"),
+		"domainname":         cty.StringVal(""),
+		"tty":                cty.False,
+		"stdin_open":         cty.False,
+		"publish_all_ports":  cty.False,
+		"sysctls":            stringMap(nil),
+		"pid_mode":           cty.StringVal(""),
+		"userns_mode":        cty.StringVal(""),
+		"rm":                 cty.False,
+		"dns_opts":           stringSet(nil),
+		"memory_reservation": cty.Zero,
+		"mounts":             list("mounts"),
+		"volumes":            list("volumes"),
+		"upload":             list("upload"),
+		"tmpfs":              stringMap(nil),
+		"devices":            list("devices"),
+		"gpus":               cty.StringVal(""),
+		"dns":                stringSet(nil),
+		"dns_search":         stringSet(nil),
+		"host":               list("host"),
+		"memory":             cty.Zero,
+		"cpus":               cty.Zero,
+		"cpu_shares":         cty.Zero,
+		"cpu_set":            cty.StringVal(""),
+		"healthcheck":        n.healthcheck(n.img.Health),
+		"stop_signal":        cty.StringVal(cmp.Or(signal(n.img.StopSignal), "SIGTERM")),
+		"network_mode":       cty.StringVal("bridge"),
+		"restart":            cty.StringVal("no"),
+		"max_retry_count":    cty.Zero,
+		"networks_advanced":  list("networks_advanced"),
+		"log_opts":           engineEntries("log_opts", n.c.HostConfig.LogConfig.Config, given),
 	}
 	// What was configured and is not any more goes back to what an engine has
 	// that nobody configured.
 	for attr, v := range map[string]cty.Value{
 		"hostname":      cty.StringVal(n.c.ID[:min(12, len(n.c.ID))]),
 		"init":          cty.False,
+		"ipc_mode":      cty.StringVal("private"),
+		"runtime":       cty.StringVal("runc"),
 		"log_driver":    cty.StringVal("json-file"),
 		"security_opts": stringSet(nil),
 		"shm_size":      cty.NumberIntVal(64),
@@ -546,10 +570,11 @@ func aliases(ep *network.EndpointSettings, id, hostname string) []string {
 	})
 }
 
-// securityOpts are the options less the one that comes with privileged.
+// securityOpts are the options less the one that comes with privileged and with
+// namespaces of the host.
 func (n normalizer) securityOpts() []string {
 	h := n.c.HostConfig
-	if !h.Privileged || given(n.c.Config.Labels)[givenNoSELinux] {
+	if !h.Privileged && !h.IpcMode.IsHost() && !h.PidMode.IsHost() || given(n.c.Config.Labels)[givenNoSELinux] {
 		return h.SecurityOpt
 	}
 	return slices.DeleteFunc(slices.Clone(h.SecurityOpt), func(o string) bool { return o == noSELinux })

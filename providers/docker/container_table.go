@@ -45,6 +45,9 @@ func containerTable() *schema.Type {
 			replace(schema.Attr{Name: "user", Type: cty.String, Doc: "User, or `user:group`, by name or number."}),
 			replace(schema.Attr{Name: "working_dir", Type: cty.String, Normal: cleanPath, Check: checkAbsolute, Doc: "Folder that the command starts in."}),
 			replace(schema.Attr{Name: "hostname", Type: cty.String, Doc: "Host name inside the container; a short form of its ID if not set."}),
+			replace(schema.Attr{Name: "domainname", Type: cty.String, Doc: "Domain of the host name."}),
+			replace(schema.Attr{Name: "tty", Type: cty.Bool, Doc: "Whether its process has a terminal."}),
+			replace(schema.Attr{Name: "stdin_open", Type: cty.Bool, Doc: "Whether its standard input stays open though nobody is attached."}),
 			replace(schema.Attr{Name: "init", Type: cty.Bool, Doc: "Whether a small init process reaps children and passes signals on. The engine's setting if not set."}),
 			replace(schema.Attr{Name: "privileged", Type: cty.Bool, Doc: "Whether the container has all rights on the engine's machine."}),
 			replace(schema.Attr{Name: "read_only", Type: cty.Bool, Doc: "Whether its root file system is read-only."}),
@@ -56,10 +59,16 @@ func containerTable() *schema.Type {
 			}}}),
 
 			replace(schema.Attr{Name: "ports", Doc: "Ports to publish on the engine's machine. With the usual `ip` they are open to its network.", Block: portsBlock()}),
+			replace(schema.Attr{Name: "publish_all_ports", Type: cty.Bool, Doc: "Whether each port that the image exposes is published on a free one."}),
 			replace(schema.Attr{Name: "mounts", Doc: "What is mounted into the container; see `volumes` for the shorter form.", Block: mountsBlock()}),
 			replace(schema.Attr{Name: "volumes", Doc: "Volumes and folders that are mounted into the container.", Block: volumesBlock()}),
 			replace(schema.Attr{Name: "tmpfs", Type: cty.Map(cty.String), Normal: normalTmpfs, Doc: "Folders in memory: options, such as `size=64m`, by path."}),
 			replace(schema.Attr{Name: "upload", Live: true, Sensitive: true, Doc: "Files that are put into the container before it starts.", Block: uploadBlock()}),
+			replace(schema.Attr{Name: "sysctls", Type: cty.Map(cty.String), Doc: "Kernel parameters of its namespaces, such as `net.core.somaxconn`."}),
+			replace(schema.Attr{Name: "ipc_mode", Type: cty.String, Check: oneOf("none", "private", "shareable", "host"), Doc: "Whose shared memory it sees: `none`, `private`, `shareable` or `host`; the engine's setting if not set."}),
+			replace(schema.Attr{Name: "pid_mode", Type: cty.String, Check: checkHost, Doc: "`host`: it sees the processes of the engine's machine."}),
+			replace(schema.Attr{Name: "userns_mode", Type: cty.String, Check: checkHost, Doc: "`host`: its users are those of the engine's machine, though the engine maps them."}),
+			replace(schema.Attr{Name: "runtime", Type: cty.String, Doc: "Runtime of the engine that starts it; the engine's own if not set."}),
 			replace(schema.Attr{Name: "devices", Doc: "Devices of the engine's machine.", Block: &schema.Block{Nesting: schema.List, Key: []string{"host_path", "container_path"}, Attrs: []schema.Attr{
 				{Name: "host_path", Type: cty.String, Required: true, Check: checkAbsolute, Doc: "The device on the engine's machine."},
 				{Name: "container_path", Type: cty.String, Computed: true, Change: schema.Replace, Check: checkAbsolute, Doc: "Where it is in the container; at the same path if not set."},
@@ -79,6 +88,7 @@ func containerTable() *schema.Type {
 			replace(schema.Attr{Name: "network_mode", Type: cty.String, Default: cty.StringVal("bridge"), Normal: normalNetworkMode,
 				Doc: "`bridge`, `host`, `none`, `container:NAME` or the name of a network. With `networks_advanced` it is left at `bridge`, and those are the container's networks."}),
 			replace(schema.Attr{Name: "dns", Type: cty.Set(cty.String), Normal: each(address), Doc: "Addresses of DNS servers."}),
+			replace(schema.Attr{Name: "dns_opts", Type: cty.Set(cty.String), Doc: "Options of the resolver, such as `ndots:2`."}),
 			replace(schema.Attr{Name: "dns_search", Type: cty.Set(cty.String), Doc: "Domains to look names up in."}),
 			replace(schema.Attr{Name: "host", Doc: "Lines for `/etc/hosts`.", Block: &schema.Block{Nesting: schema.List, Key: []string{"host", "ip"}, Attrs: []schema.Attr{
 				{Name: "host", Type: cty.String, Required: true, Doc: "Name to add."},
@@ -89,6 +99,7 @@ func containerTable() *schema.Type {
 				Doc: "When the engine starts the container again: `no`, `on-failure`, `always` or `unless-stopped`."},
 			{Name: "max_retry_count", Type: cty.Number, Change: schema.Update, Check: atLeast(0), Doc: "How often at most, with `on-failure`; 0 is without limit."},
 			resource(schema.Attr{Name: "memory", Type: cty.Number, Accept: acceptSize, Normal: normalSize, Check: checkSize, Unit: "MiB", Doc: "Limit of memory: a number of MiB, or a string with its unit, such as `\"2g\"`."}),
+			resource(schema.Attr{Name: "memory_reservation", Type: cty.Number, Accept: acceptSize, Normal: normalSize, Check: checkSize, Unit: "MiB", Doc: "Memory that it is held to when the machine is short of it; less than `memory`."}),
 			{Name: "memory_swap", Type: cty.Number, Change: schema.Replace, Accept: acceptSize, Normal: normalSize, Unit: "MiB", Doc: "Limit of memory and swap together; -1 is none. Twice the memory if not set.",
 				ReplaceIf: func(_, want cty.Value) bool { return !want.IsNull() && want.Equals(cty.Zero).True() }},
 			resource(schema.Attr{Name: "cpus", Type: cty.Number, Normal: func(v cty.Value) cty.Value { return cpus(nano(v)) }, Check: checkSize, Doc: "How many processors it may use at most, such as 1.5."}),
@@ -114,6 +125,9 @@ func containerTable() *schema.Type {
 			{Name: "wait", Type: cty.Bool, Default: cty.False, Doc: "Whether to wait until the container is healthy. It must have a health check, its own or the image's."},
 			{Name: "wait_timeout", Type: cty.Number, Default: cty.NumberIntVal(60), Check: atLeast(1), Unit: "s", Doc: "How long at most."},
 			{Name: "destroy_grace_seconds", Type: cty.Number, Check: atLeast(0), Unit: "s", Doc: "Time between the stop signal and `SIGKILL` when it is removed; `stop_timeout` if not set."},
+			replace(schema.Attr{Name: "rm", Type: cty.Bool, Doc: "Whether the engine removes the container when it ends. The next plan makes it again."}),
+			{Name: "attach", Type: cty.Bool, Check: onlyFalse, Doc: "Accepted as `false`: an apply does not wait for the container's end."},
+			{Name: "logs", Type: cty.Bool, Check: onlyFalse, Doc: "Accepted as `false`: `docker logs` shows them."},
 			{Name: "remove_volumes", Type: cty.Bool, Default: cty.True, Doc: "Whether volumes without a name go with the container."},
 
 			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the container."},
@@ -276,6 +290,20 @@ func checkName(v cty.Value) error {
 	return nil
 }
 
+func checkHost(v cty.Value) error {
+	if s := v.AsString(); s != "" && s != "host" {
+		return fmt.Errorf("%q is not supported: write \"host\", or leave it out", s)
+	}
+	return nil
+}
+
+func onlyFalse(v cty.Value) error {
+	if v.True() {
+		return fmt.Errorf("only false is supported: containers are started and not waited for; leave it out")
+	}
+	return nil
+}
+
 func checkPort(v cty.Value) error {
 	if !v.AsBigFloat().IsInt() || v.LessThan(cty.NumberIntVal(1)).True() || v.GreaterThan(cty.NumberIntVal(65535)).True() {
 		return fmt.Errorf("a port is a whole number from 1 to 65535")
@@ -309,6 +337,12 @@ func validateContainer(v cty.Value) []schema.Problem {
 	}
 	if h := v.GetAttr("healthcheck"); truth(v, "wait") && h.IsKnown() && !h.IsNull() && slices.Equal(texts(h, "test"), []string{"NONE"}) {
 		add("wait", "wait needs a health check, and this one's test is [\"NONE\"]; give it a test or remove wait.")
+	}
+	if truth(v, "rm") && known(v, "restart") && text(v, "restart") != "no" {
+		add("rm", "A container that is removed when it ends cannot be started again; remove rm, or restart.")
+	}
+	if m := v.GetAttr("memory"); known(v, "memory_reservation") && m.IsKnown() && !m.IsNull() && bytesOf(v, "memory") > 0 && bytesOf(v, "memory_reservation") > bytesOf(v, "memory") {
+		add("memory_reservation", "memory_reservation is not more than memory.")
 	}
 	if whole(v, "max_retry_count") > 0 && known(v, "restart") && text(v, "restart") != "on-failure" {
 		add("max_retry_count", "max_retry_count counts restarts of restart = \"on-failure\" only.")

@@ -23,6 +23,7 @@ func TestContainerSettingTakenOut(t *testing.T) {
 	for attr, hcl := range map[string]string{
 		"hostname":      `hostname = "foo"`,
 		"init":          `init = true`,
+		"ipc_mode":      `ipc_mode = "none"`,
 		"log_driver":    `log_driver = "local"`,
 		"log_opts":      `log_opts = { max-size = "1m" }`,
 		"memory_swap":   "memory = 64\nmemory_swap = 80",
@@ -122,6 +123,38 @@ func TestContainerPrivileged(t *testing.T) {
 	}
 }
 
+// Settings that the engine has no word of its own for.
+func TestContainerMoreSettings(t *testing.T) {
+	l := newLab(t)
+	for attr, hcl := range map[string]string{
+		"domainname":         `domainname = "lab.example"`,
+		"tty":                `tty = true`,
+		"stdin_open":         `stdin_open = true`,
+		"publish_all_ports":  `publish_all_ports = true`,
+		"sysctls":            `sysctls = { "net.ipv4.ip_unprivileged_port_start" = "0" }`,
+		"pid_mode":           `pid_mode = "host"`,
+		"userns_mode":        `userns_mode = "host"`,
+		"rm":                 `rm = true`,
+		"dns_opts":           `dns_opts = ["ndots:2"]`,
+		"memory_reservation": `memory_reservation = "32m"`,
+		"runtime":            `runtime = "runc"`,
+	} {
+		o := l.create(Container, sleeper+hcl)
+		l.same(o, sleeper+hcl)
+		attrs, replaces := l.differs(o, sleeper)
+		if want := []string{attr}; attr != "runtime" && (!slices.Equal(attrs, want) || !replaces) {
+			t.Errorf("%s taken out: differs in %v, replaces %v", attr, attrs, replaces)
+		}
+		l.docker("rm", "-f", o.ID)
+	}
+	o := l.create(Container, sleeper+"memory_reservation = 32\nmemory = 64\n")
+	o, err := l.update(o, sleeper+"memory_reservation = 48\nmemory = 64\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.same(o, sleeper+"memory_reservation = 48\nmemory = 64\n")
+}
+
 func TestNetworkOptionTakenOut(t *testing.T) {
 	l := newLab(t)
 	const hcl = "name = \"NAME-n\"\noptions = { \"com.docker.network.bridge.enable_icc\" = \"true\" }\nipam_config {\nsubnet = \"10.213.9.0/24\"\n}"
@@ -190,7 +223,7 @@ func TestImageBuildFails(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(req.Dir, "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	req.Want = l.want(Image, "name = \"NAME-i\"\nbuild {\ncontext = \""+req.Dir+"\"\nbuild_args = { TOKEN = \"hunter22\" }\nno_cache = true\n}")
+	req.Want = l.want(Image, "name = \"NAME-i\"\nbuild {\ncontext = \""+req.Dir+"\"\nbuild_arg = { TOKEN = \"hunter22\" }\nno_cache = true\n}")
 	req.Name, req.Sensitive = text(req.Want, "name"), []string{"hunter22"}
 	var said strings.Builder
 	req.Report = func(p providers.Progress) { said.WriteString(p.Stage + p.Line + "\n") }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,6 +63,7 @@ func buildTable() []schema.Attr {
 		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
 		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
 		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history, and `build_inputs` is a hash of them: secrets go into `secrets`."},
+		{Name: "build_arg", Type: cty.Map(cty.String), Doc: "The same as `build_args`."},
 		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
 		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the engine's own if not set."},
@@ -70,6 +72,8 @@ func buildTable() []schema.Attr {
 		{Name: "cache_from", Type: cty.List(cty.String), Doc: "Images whose layers may be used again."},
 		{Name: "no_cache", Type: cty.Bool, Doc: "Whether each step runs, whatever ran before. It does not make a build necessary."},
 		{Name: "pull_parent", Type: cty.Bool, Doc: "Whether the base image is looked for in the registry though the engine has it."},
+		{Name: "remove", Type: cty.Bool, Doc: "Accepted and without effect: BuildKit leaves no containers behind."},
+		{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect, for the same reason."},
 		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`.", Block: &schema.Block{
 			Nesting: schema.List, Key: []string{"id"},
 			Attrs: []schema.Attr{
@@ -153,7 +157,7 @@ func buildOptions(dir string, b cty.Value) build.Options {
 		Context:     from(dir, text(b, "context")),
 		Dockerfile:  text(b, "dockerfile"),
 		Target:      text(b, "target"),
-		Args:        textMap(b, "build_args"),
+		Args:        map[string]string{},
 		Labels:      map[string]string{},
 		Platform:    text(b, "platform"),
 		NoCache:     truth(b, "no_cache"),
@@ -161,6 +165,9 @@ func buildOptions(dir string, b cty.Value) build.Options {
 		NetworkMode: text(b, "network_mode"),
 		ExtraHosts:  texts(b, "extra_hosts"),
 		CacheFrom:   texts(b, "cache_from"),
+	}
+	for _, name := range []string{"build_args", "build_arg"} {
+		maps.Copy(o.Args, textMap(b, name))
 	}
 	for _, name := range []string{"label", "labels"} {
 		for k, l := range textMap(b, name) {
