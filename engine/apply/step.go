@@ -53,7 +53,7 @@ func (r *runner) step(ctx context.Context, s *engine.Step) error {
 	}
 	obj, err := r.do(ctx, s)
 	if err != nil && (s.Verb == engine.DoCreate || s.Verb == engine.DoUpdate) && w.want != cty.NilVal {
-		err = hide(err, schema.Secrets(w.want))
+		err = hide(err, r.secrets(s.Addr))
 	}
 	switch {
 	case err != nil:
@@ -268,6 +268,16 @@ func (r *runner) clusterOf(addr schema.Addr) cty.Value {
 	return bare
 }
 
+// secrets are the strings that the wanted value marks sensitive. A member's
+// marks are its cluster's: it was lowered without them.
+func (r *runner) secrets(addr schema.Addr) []string {
+	list := schema.Secrets(r.work[addr].want)
+	if c := r.changes[addr.Cluster()]; !addr.Member.IsZero() && c != nil {
+		list = append(list, schema.Secrets(c.After)...)
+	}
+	return list
+}
+
 func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object, error) {
 	c := s.Change
 	if err := r.prepare(ctx, c); err != nil {
@@ -281,7 +291,7 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	req := r.request(s)
 	req.Prior = nil
 	req.Want, _ = w.want.UnmarkDeep()
-	req.Sensitive = schema.Secrets(w.want)
+	req.Sensitive = r.secrets(c.Addr)
 	req.Name = nameOf(req.Want)
 	req.Owner = providers.Owner{
 		Stack: r.p.Stack, Workspace: r.p.Workspace, Lineage: r.lineage,
@@ -395,7 +405,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	w := r.work[c.Addr]
 	req := r.request(s)
 	req.Want, _ = w.want.UnmarkDeep()
-	req.Sensitive = schema.Secrets(w.want)
+	req.Sensitive = r.secrets(s.Addr)
 	req.Name = s.Target.Name
 	for _, d := range c.Differences {
 		if d.Attr != "name" || !c.Renamed() {
