@@ -3,6 +3,7 @@
 package docker
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -192,6 +193,22 @@ func TestContainerStartedAndNotReady(t *testing.T) {
 	if err == nil || providers.HadNoEffect(err) || after == nil || !after.Started {
 		t.Errorf("got %v, no effect %v", err, providers.HadNoEffect(err))
 	}
+}
+
+// One that ends and is gone at once did take effect.
+func TestContainerStartedAndGone(t *testing.T) {
+	l := newLab(t)
+	hcl := without(sleeper, "command") + "rm = true\ncommand = [\"true\"]\n"
+	o := l.create(Container, hcl+"must_run = false\nstart = false\n")
+	req := l.request(Container, l.want(Container, hcl))
+	req.Prior, req.Changed = o, []string{"must_run"}
+	if _, err := (containers{l.Engine}).Update(t.Context(), req); err == nil || providers.HadNoEffect(err) {
+		t.Errorf("got %v, no effect %v", err, providers.HadNoEffect(err))
+	}
+	eventually(t, "it is removed", func() bool {
+		_, err := containers{l.Engine}.Read(t.Context(), o.Ref())
+		return errors.Is(err, providers.ErrNotFound)
+	})
 }
 
 // A file of ours that has grown beyond what is held in memory is a difference,
