@@ -79,7 +79,8 @@ func (a *Apply) Close() {
 	for _, r := range a.running {
 		r.bar.Abort(true)
 	}
-	a.bars.Shutdown()
+	// Shutdown alone would leave the bars that ended since they were last drawn.
+	a.bars.Wait()
 }
 
 // Done counts what was added, changed and destroyed so far.
@@ -274,7 +275,8 @@ func lastLine(text string) string {
 	if i := strings.LastIndexAny(text, "\r\n"); i >= 0 {
 		text = text[i+1:]
 	}
-	return strings.TrimSpace(Printable(text))
+	// A tab is as wide as the terminal likes: a bar with one would wrap.
+	return strings.TrimSpace(strings.ReplaceAll(Printable(text), "\t", " "))
 }
 
 // Complete prints the last line of an apply: what was done, or, where steps
