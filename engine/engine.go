@@ -196,6 +196,9 @@ type Plan struct {
 	// Unapproved is an error message where the plan cannot be applied without
 	// a permission that was not given; it names the flag.
 	Unapproved string
+	// Busy is that error message as far as running work is the reason, which
+	// no answer to a prompt allows.
+	Busy string
 	// Force allows what running work speaks against, also such work as is
 	// found only at the step.
 	Force bool

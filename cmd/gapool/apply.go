@@ -232,6 +232,9 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 		}
 		return fmt.Errorf("this plan needs an approval and cannot ask for it (%s); to approve it beforehand, add %s", why, hint)
 	}
+	if p.Busy != "" {
+		return errors.New(p.Busy)
+	}
 	var names []string
 	for _, a := range p.DataLoss {
 		if !p.Approved[a] {

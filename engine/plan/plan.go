@@ -216,10 +216,13 @@ func (p *planner) findAlong() map[schema.Addr]bool {
 // needs.
 func (p *planner) guard(context.Context) {
 	approved := map[schema.Addr]bool{}
-	var missing []string
+	var missing, busy, refused []string
 	for _, c := range p.plan.Changes {
 		if c.Action != engine.Delete && !c.Action.Replaces() {
 			continue
+		}
+		if c.Object != nil && c.Object.Busy != "" {
+			busy = append(busy, c.Addr.String()+" "+c.Object.Busy)
 		}
 		if c.Protect {
 			p.errorf(p.blockRange(c.Addr), "Protected from destruction",
@@ -238,8 +241,16 @@ func (p *planner) guard(context.Context) {
 	}
 	p.plan.Approved = approved
 	if len(missing) > 0 {
-		p.plan.Unapproved = "this plan deletes data; to allow it beforehand, add " + strings.Join(missing, " ")
+		refused = append(refused, "this plan deletes data; to allow it beforehand, add "+strings.Join(missing, " "))
 	}
+	for _, b := range busy {
+		p.plan.Notes = append(p.plan.Notes, b+", which this plan ends.")
+	}
+	if len(busy) > 0 && !p.o.Force {
+		p.plan.Busy = strings.Join(busy, ", ") + "; to end that work, add -force"
+		refused = append(refused, p.plan.Busy)
+	}
+	p.plan.Unapproved = strings.Join(refused, "; ")
 }
 
 // remark notes what the tables have to say of what is made or changed, once for
