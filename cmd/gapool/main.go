@@ -30,8 +30,11 @@ import (
 )
 
 func main() {
-	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), []providers.Provider{ray.Over(docker.New())}))
+	os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), everything()))
 }
+
+// everything is what resources can be of.
+func everything() []providers.Provider { return []providers.Provider{ray.Over(docker.New())} }
 
 // Exit codes besides 0, nothing to do or done.
 const (
