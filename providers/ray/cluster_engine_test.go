@@ -294,6 +294,18 @@ print("sum", sum(ray.get([hold.remote(i) for i in range(6)])))
 		}
 		return n == 3
 	})
+	// The head knows of the driver, and stays for it.
+	for _, obj := range r.live() {
+		if obj.Name != name+"-head" {
+			continue
+		}
+		if !strings.HasPrefix(obj.Busy, "runs the driver ") {
+			t.Errorf("the head is busy %q, want a driver", obj.Busy)
+		}
+		if err := r.delete(ctx, obj); err == nil || !strings.Contains(err.Error(), "-force") {
+			t.Errorf("delete the head of a running driver: %v, want a refusal that names -force", err)
+		}
+	}
 	r.scale(1)
 	stay := map[string]bool{}
 	for _, m := range r.lower() {
@@ -317,6 +329,36 @@ print("sum", sum(ray.get([hold.remote(i) for i in range(6)])))
 	}
 	if got := <-out; !strings.Contains(got, "sum 15 ") && !strings.Contains(got, "sum 15\n") {
 		t.Errorf("the driver on a shrinking cluster says %q, want sum 15", got)
+	}
+	r.verify()
+
+	// A head that runs and is mute: its worker stays.
+	gcs := func(signal string) {
+		sent := run("exec", name+"-head", "python3", "-c", `
+import os, signal
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    with open(f"/proc/{pid}/comm") as f:
+        if f.read().strip() == "gcs_server":
+            os.kill(int(pid), signal.SIG`+signal+`)
+            print("sent")
+`)
+		if sent != "sent" {
+			t.Fatalf("SIG%s was not sent to the GCS: %q", signal, sent)
+		}
+	}
+	for _, obj := range r.live() {
+		if obj.Name == name+"-head" {
+			continue
+		}
+		gcs("STOP")
+		err := r.delete(ctx, obj)
+		gcs("CONT")
+		if err == nil || !strings.Contains(err.Error(), "-force") {
+			t.Errorf("delete a worker while the GCS is mute: %v, want a refusal that names -force", err)
+		}
+		if state := run("inspect", "--format", "{{.State.Status}}", obj.Name); state != "running" {
+			t.Errorf("the worker is %s after a delete that was refused", state)
+		}
 	}
 	r.verify()
 
