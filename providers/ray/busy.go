@@ -39,15 +39,23 @@ func busyWith(names []string) string {
 }
 
 // patientJobs asks for the jobs until ctx ends: a head's dashboard, which knows
-// them, answers some seconds after its GCS.
+// them, answers some seconds after its GCS. No answer in that time is
+// gcs.ErrUnavailable.
 func (e *engine) patientJobs(ctx context.Context, head string, secured bool) ([]gcs.Job, error) {
+	last := fmt.Errorf("%w: nothing came back in time", gcs.ErrUnavailable)
 	for {
 		jobs, err := e.jobs(ctx, head, secured)
-		if !errors.Is(err, gcs.ErrUnavailable) {
-			return jobs, err
-		}
-		if sleep(ctx, pollEvery) != nil {
+		switch {
+		case err == nil:
+			return jobs, nil
+		case ctx.Err() != nil:
+			return nil, last
+		case !errors.Is(err, gcs.ErrUnavailable):
 			return nil, err
+		}
+		last = err
+		if sleep(ctx, pollEvery) != nil {
+			return nil, last
 		}
 	}
 }
