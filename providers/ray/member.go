@@ -169,7 +169,7 @@ func (m *members) join(ctx context.Context, req *providers.Request, obj *provide
 	}
 	report := reporter(req)
 	report(stage)
-	last := "it was not asked"
+	var last string
 	for starts := 0; ; {
 		c, err := m.e.nodes(ctx, head, secured(obj.Attrs))
 		live := slices.DeleteFunc(gcs.Live(c.Nodes, obj.Name), func(n gcs.Node) bool { return earlier[n.ID] })
