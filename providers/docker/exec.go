@@ -109,8 +109,10 @@ func (s *stream) Close() error {
 
 func (s *stream) end(err error) {
 	s.once.Do(func() {
-		s.conn.Close()
+		// The reason first: what the copy makes of a closed connection comes
+		// too late to be read instead of it.
 		_ = s.out.CloseWithError(err) // it always succeeds
+		s.conn.Close()
 	})
 }
 
