@@ -260,7 +260,8 @@ func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engin
 
 // claim returns what is known of a wanted address, taking up objects of ours
 // that no record knows: by kind and name first, then, but for what holds data,
-// by the address in their labels. An object recorded under an address that the
+// by the address in their labels, which is as old as the object: what another
+// address wants by its name is left to that one. An object recorded under an address that the
 // configuration no longer has is taken over with its name.
 func (p *planner) claim(w *wanted, name string) *known {
 	k := p.at(w.addr)
@@ -275,7 +276,10 @@ func (p *planner) claim(w *wanted, name string) *known {
 	}
 	match(func(f *found) bool { return name != "" && f.obj.Name == name })
 	if !w.typ.HoldsData {
-		match(func(f *found) bool { return f.obj.Owner.Address == w.addr.String() })
+		match(func(f *found) bool {
+			by, named := p.wantedBy[nameKey{f.provider, f.kind.Name, f.obj.Name}]
+			return f.obj.Owner.Address == w.addr.String() && (!named || by == w.addr)
+		})
 	}
 	if name != "" && len(k.objects) == 0 && k.record == nil {
 		p.takeOver(w, k, name)

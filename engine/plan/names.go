@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
@@ -146,6 +147,33 @@ func (b *builder) connectNames() {
 			need(takes, b.rename[by.change.Addr])
 		default:
 			need(takes, b.del[by.change.Addr])
+		}
+	}
+}
+
+// wantNames finds out who wants which name, before anything is decided, where
+// there are objects that only their labels know. Names that follow from what
+// the engine will choose are not known yet.
+func (p *planner) wantNames(context.Context) {
+	if len(p.pool) == 0 || p.o.Mode == engine.Destroy {
+		return
+	}
+	p.wantedBy = map[nameKey]schema.Addr{}
+	// What is wrong with the configuration is told when it is decided.
+	eval := engine.NewEvaluator(p.o.Config, p.o.Vars, p.o.Workspace)
+	for _, r := range p.graph.Resources() {
+		x, diags := eval.Expand(r)
+		if diags.HasErrors() {
+			continue
+		}
+		for _, key := range x.Keys {
+			addr := r.Addr.Instance(key)
+			v, _ := eval.Body(r, key)
+			bare, _ := v.UnmarkDeep()
+			if name := nameOf(bare); name != "" {
+				p.wantedBy[nameKey{r.Provider, r.Type.Name, name}] = addr
+			}
+			eval.Set(addr, schema.Planned(r.Type, v, cty.NilVal, true))
 		}
 	}
 }

@@ -70,11 +70,12 @@ type planner struct {
 	byObject map[string]*engine.Change        // by refKey of the change's object
 	members  map[schema.Addr]providers.Member // by the member's address
 	extras   []extra
-	order    []*engine.Change      // in which they were decided
-	byName   map[nameKey]*found    // objects of ours
-	frees    map[schema.Addr]freed // by the address that takes the name over
-	along    map[schema.Addr]bool  // blocks that go along with -target, nil until asked for
-	rebuilt  bool                  // there was no state, and objects of ours were found
+	order    []*engine.Change        // in which they were decided
+	byName   map[nameKey]*found      // objects of ours
+	wantedBy map[nameKey]schema.Addr // where there is a pool: who wants a name
+	frees    map[schema.Addr]freed   // by the address that takes the name over
+	along    map[schema.Addr]bool    // blocks that go along with -target, nil until asked for
+	rebuilt  bool                    // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.
@@ -109,7 +110,10 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){
-		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.outputs, p.guard, p.remark, p.steps,
+		p.refresh, p.recover, p.wantNames, p.decideAll, p.decideRest, p.force, p.names, p.steps,
+		// Ordering the steps may turn a change into a replacement, so what is
+		// protected is looked at behind it.
+		p.outputs, p.guard, p.remark,
 	} {
 		if stage(ctx); p.diags.HasErrors() {
 			if p.plan.Engines != nil {

@@ -413,11 +413,47 @@ func (b *builder) connectUses() {
 			}
 		default:
 			hold(c.Object, b.del[c.Addr])
+			b.followUses(c)
 		}
 	}
 	for _, e := range b.p.extras {
 		hold(e.obj, b.byObj[refKey(e.obj.Kind, e.obj.ID)])
 	}
+}
+
+// followUses makes a replaced object anew after what it uses is: it may name
+// that by a word that is no reference.
+func (b *builder) followUses(c *engine.Change) {
+	if c.Object == nil || c.Action != engine.Replace {
+		return
+	}
+	for _, ref := range c.Object.Uses {
+		used := b.byObj[refKey(ref.Kind, ref.ID)]
+		if used == nil || used.Change.Action != engine.Replace {
+			continue
+		}
+		// A reference orders them already, one way or the other.
+		if from, to := c.Addr.Block(), used.Addr.Block(); !b.refers(from, to) && !b.refers(to, from) {
+			need(b.first[c.Addr], b.first[used.Addr])
+		}
+	}
+}
+
+// refers reports whether a block refers to another one, through others too.
+func (b *builder) refers(from, to schema.Addr) bool {
+	seen := map[schema.Addr]bool{}
+	for open := []schema.Addr{from}; len(open) > 0; open = open[1:] {
+		for _, d := range b.p.graph.Deps(open[0]) {
+			if d == to {
+				return true
+			}
+			if !seen[d] {
+				seen[d] = true
+				open = append(open, d)
+			}
+		}
+	}
+	return false
 }
 
 // connectRolling replaces the members of a group a few at a time.

@@ -1,0 +1,97 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// The new q needs the name that n gives up, and n refers to q: one of them has
+// to go first after all, and with it the container that uses it.
+func TestAnOrderThatIsGivenUpKeepsWhatIsProtected(t *testing.T) {
+	l := newLab(t)
+	const guarded = `
+resource "docker_container" "ga" {
+  name  = "ga"
+  image = "app"
+  network { name = "n1" }
+  lifecycle {
+    prevent_destroy = true
+    ignore_changes  = [network]
+  }
+}
+`
+	l.write(`resource "docker_network" "n" { name = "n1" }` + strings.Replace(guarded, `"n1"`, "docker_network.n.name", 1))
+	l.apply()
+	was := l.world.String()
+	l.write(`
+resource "docker_network" "q" { name = "n1" }
+resource "docker_network" "n" {
+  name   = "n2"
+  labels = { q = docker_network.q.id }
+  lifecycle { create_before_destroy = true }
+}
+` + guarded)
+	if p, err := l.run(true); err == nil || !strings.Contains(explain(err).Error(), "prevent_destroy") {
+		plan := ""
+		if p != nil {
+			plan = sketch(p)
+		}
+		t.Errorf("the protection is not told: %v\n%s", err, plan)
+	}
+	if got := l.world.String(); got != was {
+		t.Errorf("it was\n%sand is\n%s", was, got)
+	}
+}
+
+// With the state lost, only the labels say which address an object is of, and
+// they are as old as the object.
+func TestAStaleLabelTakesNoObjectOfAnotherAddress(t *testing.T) {
+	l := newLab(t)
+	l.write(`resource "docker_container" "a" {
+  name  = "x"
+  image = "app"
+}`)
+	l.apply()
+	const renamed = `
+resource "docker_container" "b" {
+  name  = "x"
+  image = "app"
+}
+resource "docker_container" "a" {
+  name  = "y"
+  image = "app"
+}
+`
+	l.write(strings.Split(renamed, `resource "docker_container" "a"`)[0])
+	l.apply()
+	l.write(renamed)
+	l.apply()
+	l.settled()
+	was := l.world.String()
+	l.lose()
+	l.settled()
+	l.apply()
+	if got := l.world.String(); got != was {
+		t.Errorf("it was\n%sand is\n%s", was, got)
+	}
+}
+
+// A network that is named by a word and not by a reference is made before the
+// container that is made anew because of it.
+func TestAContainerComesAfterTheNetworkThatItNames(t *testing.T) {
+	l := newLab(t)
+	network := "resource \"docker_network\" \"pool\" {\n  name = \"pool\"\n}"
+	const db = `
+resource "docker_container" "db" {
+  name  = "db"
+  image = "app"
+  network { name = %s }
+}
+`
+	l.write(network + fmt.Sprintf(db, "docker_network.pool.name"))
+	l.apply()
+	l.write(strings.Replace(network, "\n}", "\n  driver = \"overlay\"\n}", 1) + fmt.Sprintf(db, `"pool"`))
+	l.apply()
+	l.settled()
+}
