@@ -93,7 +93,7 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string) (*engine.
 	p, diags := plan.Make(ctx, plan.Options{
 		Config: s.cfg, Vars: vars, Stack: s.stack, NamedStack: s.namedStack, Workspace: s.workspace,
 		Loaded: loaded, Providers: s.providers, Mode: mode, Targets: f.targets, Replace: f.replace,
-		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force, Parallelism: f.parallelism,
+		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force,
 	})
 	if err := s.warn(diags); err != nil {
 		lock.Release()

@@ -47,8 +47,6 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
-	// Parallelism bounds how much is asked at once; 0 is 10.
-	Parallelism int
 	// Sleep waits; nil is a real wait. Tests have their own.
 	Sleep func(context.Context, time.Duration) error
 }
@@ -88,9 +86,6 @@ type extra struct {
 func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	if o.Sleep == nil {
 		o.Sleep = sleep
-	}
-	if o.Parallelism <= 0 {
-		o.Parallelism = 10
 	}
 	p := &planner{
 		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
