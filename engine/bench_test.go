@@ -113,6 +113,45 @@ func BenchmarkNoOpPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkLostState plans n objects that only their labels know, as on a fresh
+// clone.
+func BenchmarkLostState(b *testing.B) {
+	for _, n := range []int{1000, 3000, 10000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l := newLab(b)
+			l.parallelism = 10
+			l.write(large(n))
+			l.apply()
+			l.lose()
+			for b.Loop() {
+				l.plan()
+			}
+		})
+	}
+}
+
+// BenchmarkClusters plans n clusters of three members each: as they are, and
+// where only their labels know them.
+func BenchmarkClusters(b *testing.B) {
+	for _, n := range []int{300, 1000, 3000} {
+		l := clusterLab(b)
+		l.parallelism = 10
+		l.write(fmt.Sprintf("resource \"ray_cluster\" \"pool\" {\n  count = %d\n  name = \"pool-${count.index}\"\n  image = \"x\"\n  replicas = 2\n}\n", n))
+		l.apply()
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				l.settled()
+			}
+		})
+		l.lose()
+		b.Run(fmt.Sprint(n, " lost"), func(b *testing.B) {
+			for b.Loop() {
+				l.plan()
+			}
+		})
+	}
+}
+
 // BenchmarkDestroy destroys n objects.
 func BenchmarkDestroy(b *testing.B) {
 	for _, n := range []int{1000, 3000, 10000} {

@@ -249,6 +249,41 @@ func TestClusterIsKnownByItsLabels(t *testing.T) {
 	}
 }
 
+// TestAStaleLabelTakesNoMemberOfAnotherCluster gives the address of a cluster to
+// a new one and loses the state: the labels of the old one's members say the
+// address that they were made under.
+func TestAStaleLabelTakesNoMemberOfAnotherCluster(t *testing.T) {
+	const other = `
+resource "ray_cluster" "pool" {
+  name     = "other"
+  image    = "x"
+  replicas = 3
+}
+`
+	renamed := strings.ReplaceAll(cluster(), `"pool" {`, `"second" {`)
+	renamed = strings.ReplaceAll(renamed, "ray_cluster.pool", "ray_cluster.second")
+	l := clusterLab(t)
+	l.write(cluster())
+	l.apply()
+	l.write(renamed)
+	l.apply()
+	l.write(renamed + other)
+	l.apply()
+	l.settled()
+	was := l.world.String()
+	l.lose()
+	for _, c := range l.plan().Changes {
+		if c.Action != engine.NoOp && !c.Addr.Member.IsZero() {
+			t.Errorf("%s: %s %s", c.Addr, c.Action, c.Reason)
+		}
+	}
+	l.apply()
+	l.settled()
+	if got := l.world.String(); got != was {
+		t.Errorf("it was\n%sand is\n%s", was, got)
+	}
+}
+
 // TestADeadWorkerIsMadeAnew removes one and stops one.
 func TestADeadWorkerIsMadeAnew(t *testing.T) {
 	l := clusterLab(t)

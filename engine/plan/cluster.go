@@ -20,7 +20,8 @@ func (p *planner) cluster(w *wanted) {
 		return
 	}
 	bare, marks := w.value.UnmarkDeepWithPaths()
-	live := p.liveMembers(w)
+	p.claimMembers(w)
+	live := p.liveMembers(w.addr)
 	p.plan.Live[w.addr] = live
 	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
 	if err != nil {
@@ -106,7 +107,7 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	}
 	p.protect(c, w)
 	p.changes[w.addr] = c
-	p.order = append(p.order, c)
+	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
 	stored := engine.StoredValue(w.typ, k.record)
 	if len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal {
@@ -147,19 +148,27 @@ func (p *planner) info(provider string) providers.Info {
 	return providers.Info{}
 }
 
-// liveMembers are the objects of the cluster's members, those included that
-// only their labels know. They are sorted by address.
-func (p *planner) liveMembers(w *wanted) []*providers.Object {
-	p.pool = slices.DeleteFunc(p.pool, func(f *found) bool {
-		addr, err := schema.ParseAddr(f.obj.Owner.Address)
-		if err != nil || addr.Member.IsZero() || addr.Cluster() != w.addr || f.provider != w.provider {
-			return false
+// claimMembers takes up the cluster's members that only their labels know, but
+// for those that another address wants by their name.
+func (p *planner) claimMembers(w *wanted) {
+	for _, f := range p.labelled[w.addr] {
+		if f.taken || f.provider != w.provider {
+			continue
 		}
-		p.at(addr).take(addr, f)
-		return true
-	})
+		addr := f.label
+		if by, named := p.wantedAs(f); named {
+			addr = by
+		}
+		if addr.Cluster() == w.addr {
+			p.at(addr).take(addr, f)
+		}
+	}
+}
+
+// liveMembers are the objects of the cluster's members, sorted by address.
+func (p *planner) liveMembers(cluster schema.Addr) []*providers.Object {
 	var live []*providers.Object
-	for _, addr := range p.membersOf(w.addr) {
+	for _, addr := range p.membersOf(cluster) {
 		for _, f := range p.known[addr].objects {
 			live = append(live, f.obj)
 		}
@@ -169,14 +178,8 @@ func (p *planner) liveMembers(w *wanted) []*providers.Object {
 
 // membersOf returns the known members of a cluster, sorted.
 func (p *planner) membersOf(cluster schema.Addr) []schema.Addr {
-	var addrs []schema.Addr
-	for addr := range p.known {
-		if addr.Cluster() == cluster && !addr.Member.IsZero() {
-			addrs = append(addrs, addr)
-		}
-	}
-	slices.SortFunc(addrs, schema.CompareAddr)
-	return addrs
+	addrs := slices.SortedFunc(slices.Values(p.memberAddrs[cluster]), schema.CompareAddr)
+	return slices.DeleteFunc(slices.Compact(addrs), func(addr schema.Addr) bool { return p.known[addr] == nil })
 }
 
 func notNull(v cty.Value) map[string]cty.Value {

@@ -92,7 +92,7 @@ func (p *planner) triggered(r *schema.Resource) string {
 				continue
 			}
 			attr := attrOf(ref.Traversal)
-			for _, c := range p.order {
+			for _, c := range p.decided[ref.Addr.Block()] {
 				if !ref.Addr.Contains(c.Addr) && !ref.Addr.Contains(c.Addr.Cluster()) {
 					continue
 				}
@@ -130,7 +130,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	}
 	p.protect(c, w)
 	p.changes[w.addr], p.wants[w.addr] = c, w
-	p.order = append(p.order, c)
+	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
 	current := p.pick(w, k, bare, name)
 	if p.o.Mode == engine.RefreshOnly {
@@ -261,25 +261,22 @@ func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engin
 // claim returns what is known of a wanted address, taking up objects of ours
 // that no record knows: by kind and name first, then, but for what holds data,
 // by the address in their labels, which is as old as the object: what another
-// address wants by its name is left to that one. An object recorded under an address that the
-// configuration no longer has is taken over with its name.
+// address wants by its name is left to that one. An object recorded under an
+// address that the configuration no longer has is taken over with its name.
 func (p *planner) claim(w *wanted, name string) *known {
 	k := p.at(w.addr)
-	match := func(fits func(*found) bool) {
-		p.pool = slices.DeleteFunc(p.pool, func(f *found) bool {
-			if f.kind != w.typ || f.provider != w.provider || !fits(f) {
-				return false
-			}
+	for _, f := range p.poolByName[nameKey{w.provider, w.typ.Name, name}] {
+		if !f.taken && name != "" {
 			k.take(w.addr, f)
-			return true
-		})
+		}
 	}
-	match(func(f *found) bool { return name != "" && f.obj.Name == name })
-	if !w.typ.HoldsData {
-		match(func(f *found) bool {
-			by, named := p.wantedBy[nameKey{f.provider, f.kind.Name, f.obj.Name}]
-			return f.obj.Owner.Address == w.addr.String() && (!named || by == w.addr)
-		})
+	for _, f := range p.labelled[w.addr] {
+		if f.taken || f.kind != w.typ || f.provider != w.provider || w.typ.HoldsData {
+			continue
+		}
+		if by, named := p.wantedAs(f); !named || by == w.addr {
+			k.take(w.addr, f)
+		}
 	}
 	if name != "" && len(k.objects) == 0 && k.record == nil {
 		p.takeOver(w, k, name)
@@ -419,7 +416,7 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 		c.Reason = p.whyUnwanted(addr)
 	}
 	p.changes[addr] = c
-	p.order = append(p.order, c)
+	p.decided[addr.Block()] = append(p.decided[addr.Block()], c)
 	if len(k.objects) == 0 && !t.Virtual {
 		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
 		p.drift(c, c.Reason, nil)

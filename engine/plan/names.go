@@ -151,14 +151,20 @@ func (b *builder) connectNames() {
 	}
 }
 
-// wantNames finds out who wants which name, before anything is decided, where
-// there are objects that only their labels know. Names that follow from what
-// the engine will choose are not known yet.
-func (p *planner) wantNames(context.Context) {
-	if len(p.pool) == 0 || p.o.Mode == engine.Destroy {
-		return
+// wishes is what the configuration names, found out before it is decided.
+type wishes struct {
+	names map[nameKey]schema.Addr
+	addrs map[schema.Addr]bool // instances; a cluster stands for its members
+}
+
+// wishes evaluates the configuration with nothing known of what the engine will
+// choose: a name that follows from that is not among the names. It is asked for
+// only where the label of an object that no record knows may be stale.
+func (p *planner) wishes() *wishes {
+	if p.wished != nil {
+		return p.wished
 	}
-	p.wantedBy = map[nameKey]schema.Addr{}
+	p.wished = &wishes{names: map[nameKey]schema.Addr{}, addrs: map[schema.Addr]bool{}}
 	// What is wrong with the configuration is told when it is decided.
 	eval := engine.NewEvaluator(p.o.Config, p.o.Vars, p.o.Workspace)
 	for _, r := range p.graph.Resources() {
@@ -169,11 +175,48 @@ func (p *planner) wantNames(context.Context) {
 		for _, key := range x.Keys {
 			addr := r.Addr.Instance(key)
 			v, _ := eval.Body(r, key)
-			bare, _ := v.UnmarkDeep()
-			if name := nameOf(bare); name != "" {
-				p.wantedBy[nameKey{r.Provider, r.Type.Name, name}] = addr
+			p.wished.addrs[addr] = true
+			if bare := bareOf(v); r.Type.Virtual {
+				p.wishMembers(r, addr, bare)
+			} else {
+				p.wish(r.Provider, r.Type, addr, bare)
 			}
 			eval.Set(addr, schema.Planned(r.Type, v, cty.NilVal, true))
 		}
 	}
+	return p.wished
+}
+
+func (p *planner) wish(provider string, t *schema.Type, addr schema.Addr, bare cty.Value) {
+	if name := nameOf(bare); name != "" {
+		p.wished.names[nameKey{provider, t.Name, name}] = addr
+	}
+}
+
+// wishMembers lowers a cluster with those that are recorded or labelled as its
+// members.
+func (p *planner) wishMembers(r *schema.Resource, cluster schema.Addr, bare cty.Value) {
+	lowerer, ok := p.plan.Engines.Provider(r.Provider).(providers.Lowerer)
+	if !ok || !bare.IsKnown() {
+		return
+	}
+	live := p.liveMembers(cluster)
+	for _, f := range p.labelled[cluster] {
+		if f.provider == r.Provider && !f.taken {
+			live = append(live, f.obj)
+		}
+	}
+	members, err := lowerer.Lower(cluster, bare, live, p.info(r.Provider))
+	if err != nil {
+		return
+	}
+	for _, m := range members {
+		p.wish(r.Provider, m.Type, m.Addr, m.Want)
+	}
+}
+
+// wantedAs returns the address that wants an object by its name.
+func (p *planner) wantedAs(f *found) (schema.Addr, bool) {
+	addr, ok := p.wishes().names[f.nameKey()]
+	return addr, ok
 }

@@ -58,22 +58,29 @@ type planner struct {
 	plan  *engine.Plan
 	diags hcl.Diagnostics
 
-	engines map[string]providers.Engine // by provider key, where one was asked
-	worlds  map[string]*providers.World // by provider key
-	known   map[schema.Addr]*known
-	pool    []*found // objects of ours that no record knows, not yet matched
+	engines     map[string]providers.Engine // by provider key, where one was asked
+	worlds      map[string]*providers.World // by provider key
+	known       map[schema.Addr]*known
+	memberAddrs map[schema.Addr][]schema.Addr // that were known once, by cluster
+
+	// pool are the objects of ours that no record knows; once one is matched it
+	// is taken. They are found by their name and by the address that their label
+	// says; a member by its cluster's, too.
+	pool       []*found
+	poolByName map[nameKey][]*found
+	labelled   map[schema.Addr][]*found
+	wished     *wishes // nil until asked for
 
 	changes  map[schema.Addr]*engine.Change
 	wants    map[schema.Addr]*wanted
 	byObject map[string]*engine.Change        // by refKey of the change's object
 	members  map[schema.Addr]providers.Member // by the member's address
 	extras   []extra
-	order    []*engine.Change        // in which they were decided
-	byName   map[nameKey]*found      // objects of ours
-	wantedBy map[nameKey]schema.Addr // where there is a pool: who wants a name
-	frees    map[schema.Addr]freed   // by the address that takes the name over
-	along    map[schema.Addr]bool    // blocks that go along with -target, nil until asked for
-	rebuilt  bool                    // there was no state, and objects of ours were found
+	decided  map[schema.Addr][]*engine.Change // by block, in the order of deciding
+	byName   map[nameKey]*found               // objects of ours
+	frees    map[schema.Addr]freed            // by the address that takes the name over
+	along    map[schema.Addr]bool             // blocks that go along with -target, nil until asked for
+	rebuilt  bool                             // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.
@@ -92,6 +99,8 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
 		wants: map[schema.Addr]*wanted{}, byObject: map[string]*engine.Change{},
 		members: map[schema.Addr]providers.Member{}, byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{},
+		memberAddrs: map[schema.Addr][]schema.Addr{}, decided: map[schema.Addr][]*engine.Change{},
+		poolByName: map[nameKey][]*found{}, labelled: map[schema.Addr][]*found{},
 	}
 	graph, diags := engine.NewGraph(o.Config)
 	if diags.HasErrors() {
@@ -105,7 +114,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		Live: map[schema.Addr][]*providers.Object{},
 	}
 	for _, stage := range []func(context.Context){
-		p.refresh, p.recover, p.wantNames, p.decideAll, p.decideRest, p.force, p.names, p.steps,
+		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps,
 		// Ordering the steps may turn a change into a replacement, so what is
 		// protected is looked at behind it.
 		p.outputs, p.guard, p.remark,
@@ -158,7 +167,9 @@ func (p *planner) decideRest(context.Context) {
 		p.unwanted(addr, p.known[addr])
 	}
 	for _, f := range p.pool {
-		p.orphan(f)
+		if !f.taken {
+			p.orphan(f)
+		}
 	}
 	p.tellTags()
 	p.plan.Changes = slices.SortedFunc(maps.Values(p.changes), func(a, b *engine.Change) int {

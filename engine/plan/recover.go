@@ -28,8 +28,11 @@ type found struct {
 	obj      *providers.Object
 	kind     *schema.Type
 	recorded bool
-	taken    bool // matched to an address
+	taken    bool        // matched to an address
+	label    schema.Addr // what the object's label said, in the pool; it goes stale
 }
+
+func (f *found) nameKey() nameKey { return nameKey{f.provider, f.kind.Name, f.obj.Name} }
 
 type objectKey struct{ provider, kind, id string }
 
@@ -75,8 +78,8 @@ func (p *planner) recover(context.Context) {
 				"%s is a %s, which this version of gapool does not know. Use the version that wrote the state, or drop the record with 'gapool state rm'.", addr, rec.Kind)
 			continue
 		}
-		k := &known{record: rec}
-		p.known[addr] = k
+		k := p.at(addr)
+		k.record = rec
 		for _, o := range rec.Objects() {
 			f := byID[objectKey{rec.Provider, rec.Kind, o.ID}]
 			if t.ByName {
@@ -111,7 +114,20 @@ func (p *planner) recover(context.Context) {
 			if !f.obj.Started {
 				breaks(f, "was left unfinished by an earlier apply")
 			}
-			p.pool = append(p.pool, f)
+			p.toPool(f)
+		}
+	}
+}
+
+// toPool keeps an object that no record knows for the address that claims it.
+func (p *planner) toPool(f *found) {
+	p.pool = append(p.pool, f)
+	p.poolByName[f.nameKey()] = append(p.poolByName[f.nameKey()], f)
+	if addr, err := schema.ParseAddr(f.obj.Owner.Address); err == nil {
+		f.label = addr
+		p.labelled[addr] = append(p.labelled[addr], f)
+		if !addr.Member.IsZero() {
+			p.labelled[addr.Cluster()] = append(p.labelled[addr.Cluster()], f)
 		}
 	}
 }
@@ -131,6 +147,9 @@ func (p *planner) at(addr schema.Addr) *known {
 	if k == nil {
 		k = &known{}
 		p.known[addr] = k
+		if !addr.Member.IsZero() {
+			p.memberAddrs[addr.Cluster()] = append(p.memberAddrs[addr.Cluster()], addr)
+		}
 	}
 	return k
 }
@@ -362,8 +381,8 @@ func (p *planner) recoverFromRecords(st *state.State) {
 			p.errorf(nil, "Unknown resource type in the state", "%s is a %s, which this version of gapool does not know.", addr, rec.Kind)
 			continue
 		}
-		k := &known{record: rec}
-		p.known[addr] = k
+		k := p.at(addr)
+		k.record = rec
 		attrs := t.Build(engine.StoredValue(t, rec))
 		for _, o := range rec.Objects() {
 			obj := &providers.Object{

@@ -38,7 +38,8 @@ type builder struct {
 
 	done, own, gone map[schema.Addr]*engine.Step // joins by block
 	blocks          map[schema.Addr][]*engine.Change
-	users           map[schema.Addr][]schema.Addr // blocks that refer to a block
+	members         map[schema.Addr][]*engine.Change // by cluster
+	users           map[schema.Addr][]schema.Addr    // blocks that refer to a block
 }
 
 // steps makes the plan's steps and proves that they have no cycle. Where there
@@ -99,10 +100,13 @@ func (p *planner) build() []*engine.Step {
 		p: p, first: map[schema.Addr]*engine.Step{}, del: map[schema.Addr]*engine.Step{},
 		extra: map[schema.Addr][]*engine.Step{}, rename: map[schema.Addr]*engine.Step{}, byObj: map[string]*engine.Step{},
 		done: map[schema.Addr]*engine.Step{}, own: map[schema.Addr]*engine.Step{}, gone: map[schema.Addr]*engine.Step{},
-		blocks: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{},
+		blocks: map[schema.Addr][]*engine.Change{}, members: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{},
 	}
 	for _, c := range p.plan.Changes {
 		b.blocks[c.Addr.Block()] = append(b.blocks[c.Addr.Block()], c)
+		if !c.Addr.Member.IsZero() {
+			b.members[c.Addr.Cluster()] = append(b.members[c.Addr.Cluster()], c)
+		}
 		b.makeSteps(c)
 	}
 	for _, e := range p.extras {
@@ -291,11 +295,9 @@ func (b *builder) connect(c *engine.Change) {
 			}
 		}
 		if c.Type.Virtual {
-			for _, m := range b.blocks[block] {
-				if m.Addr != c.Addr && m.Addr.Cluster() == c.Addr {
-					need(first, b.first[m.Addr])
-					need(first, b.del[m.Addr])
-				}
+			for _, m := range b.members[c.Addr] {
+				need(first, b.first[m.Addr])
+				need(first, b.del[m.Addr])
 			}
 		}
 	}
@@ -319,10 +321,8 @@ func (b *builder) connect(c *engine.Change) {
 		}
 	}
 	if c.Type.Virtual {
-		for _, m := range b.blocks[block] {
-			if m.Addr != c.Addr && m.Addr.Cluster() == c.Addr {
-				need(del, b.del[m.Addr])
-			}
+		for _, m := range b.members[c.Addr] {
+			need(del, b.del[m.Addr])
 		}
 	}
 }
