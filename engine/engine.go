@@ -75,6 +75,9 @@ type Change struct {
 	// OnlyIf names the references whose values decide, during the apply,
 	// whether there is anything to do: the plan says "only if … changes".
 	OnlyIf []string
+	// Follows are the changes, conditional too, that this one goes along with:
+	// it is needed if one of them is, whatever its own values prove to be.
+	Follows []schema.Addr
 	// Before is the live value, null for a Create; After the planned one, which
 	// may hold unknown values, null for a Delete. Both are in normal form, and
 	// sensitive parts carry schema.SensitiveMark.

@@ -23,8 +23,10 @@ type block struct {
 	setting    string // what the kind has to set; a change of it may replace
 	memory     int
 	early      bool  // create_before_destroy
-	refs       []int // of a container: blocks that it is attached to
+	word       bool  // of a container: it names single networks by a word
+	refs       []int // of a container: blocks that it is attached to; of a network: blocks in its labels
 	after      []int // depends_on
+	triggers   []int // replace_triggered_by
 }
 
 type drawn []block
@@ -78,9 +80,31 @@ func (d drawn) text(at int) string {
 		}
 		line("  depends_on = [%s]", strings.Join(on, ", "))
 	}
-	if b.early {
-		line("  lifecycle { create_before_destroy = true }")
+	if b.kind == "docker_network" && len(b.refs) > 0 {
+		var labels []string
+		for _, i := range b.refs {
+			for _, at := range d[i].each() {
+				attr := "id"
+				if d[i].kind == "docker_image" {
+					attr = "image_id"
+				}
+				labels = append(labels, fmt.Sprintf("L%d = %s.%s%s.%s", len(labels), d[i].kind, d[i].name, at, attr))
+			}
+		}
+		line("  labels = { %s }", strings.Join(labels, ", "))
 	}
+	line("  lifecycle {")
+	if b.early {
+		line("    create_before_destroy = true")
+	}
+	if len(b.triggers) > 0 {
+		var by []string
+		for _, i := range b.triggers {
+			by = append(by, d[i].kind+"."+d[i].name)
+		}
+		line("    replace_triggered_by = [%s]", strings.Join(by, ", "))
+	}
+	line("  }")
 	line("}")
 	return s.String()
 }
@@ -99,7 +123,11 @@ func (d drawn) container(b block, line func(string, ...any)) {
 					env += fmt.Sprintf(", I%d = %s.image_id", strings.Count(env, ","), ref)
 				}
 			case "docker_network":
-				line("  network { name = %s.name }", ref)
+				if b.word && b.many == "" && to.many == "" {
+					line("  network { name = %q }", to.instances()[0])
+				} else {
+					line("  network { name = %s.name }", ref)
+				}
 			case "docker_volume":
 				line("  mount { volume = %s.name }", ref)
 			}
@@ -144,22 +172,42 @@ func drawConfig(r *rapid.T) drawn {
 		b := block{kind: rapid.SampledFrom(kindsDrawn).Draw(r, "kind"), name: string(rune('a' + i))}
 		b.many = rapid.SampledFrom([]string{"", "", "count", "for_each"}).Draw(r, "many")
 		b.early = b.kind == "docker_container" && rapid.Bool().Draw(r, "early")
-		for j := range i {
-			switch how := rapid.IntRange(0, 3).Draw(r, "uses"); {
-			case how == 0:
-				b.after = append(b.after, j)
-			case how == 1 && b.kind == "docker_container" && d[j].kind != b.kind:
-				b.refs = append(b.refs, j)
-			}
-		}
 		d = append(d, b)
 	}
+	d.wire(r, false)
 	return d.change(r)
 }
 
-// change draws the settings anew.
+// wire draws anew what refers to what. turned lets a block refer to those behind
+// it.
+func (d drawn) wire(r *rapid.T, turned bool) {
+	for i := range d {
+		b := &d[i]
+		b.after, b.refs, b.triggers = nil, nil, nil
+		for j := range d {
+			if i == j || (j > i) != turned {
+				continue
+			}
+			switch how := rapid.IntRange(0, 5).Draw(r, "uses"); {
+			case how == 0:
+				b.after = append(b.after, j)
+			case how <= 2 && b.kind == "docker_container" && d[j].kind != b.kind:
+				b.refs = append(b.refs, j)
+			case how == 1 && b.kind == "docker_network" && (d[j].kind == "docker_container" || d[j].kind == "docker_image"):
+				b.refs = append(b.refs, j)
+			case how == 3 && (b.kind == "docker_container" || b.kind == "docker_network"):
+				b.triggers = append(b.triggers, j)
+			}
+		}
+	}
+}
+
+// change draws the settings anew, and perhaps what refers to what.
 func (d drawn) change(r *rapid.T) drawn {
 	next := slices.Clone(d)
+	if rapid.IntRange(0, 3).Draw(r, "wire") == 0 {
+		next.wire(r, rapid.Bool().Draw(r, "turned"))
+	}
 	for i := range next {
 		next[i].setting = rapid.SampledFrom([]string{"x", "y"}).Draw(r, "setting")
 		next[i].memory = rapid.SampledFrom([]int{32, 64}).Draw(r, "memory")
@@ -234,6 +282,9 @@ func TestProperties(t *testing.T) {
 			l.settled()
 			l.recordsAll()
 			d = d.change(r)
+			for i := range d {
+				d[i].word = rapid.Bool().Draw(r, "word")
+			}
 		}
 		l.mode = engine.Destroy
 		inOrder(r, l.apply())

@@ -23,6 +23,8 @@ type work struct {
 	once    sync.Once
 	want    cty.Value // with marks
 	err     error
+	told    sync.Once // whether a conditional change is needed
+	toldErr error
 	dropped bool
 	made    *providers.Object // by the change's create
 }
@@ -39,11 +41,12 @@ func (r *runner) step(ctx context.Context, s *engine.Step) error {
 	w := r.work[s.Addr]
 	conditional := s.Change != nil && len(s.Change.OnlyIf) > 0 && !s.Extra
 	if conditional {
-		if err := r.prepare(ctx, s.Change); err != nil {
+		dropped, err := r.dropped(ctx, s.Change)
+		if err != nil {
 			r.report(engine.Event{Kind: engine.Failed, Step: s, Err: err})
 			return err
 		}
-		if w.dropped {
+		if dropped {
 			r.report(engine.Event{Kind: engine.Dropped, Step: s})
 			return r.keep(ctx, s)
 		}
@@ -117,39 +120,38 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 	if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Preconditions, cty.NilVal); diags.HasErrors() {
 		return diags
 	}
-	if len(c.OnlyIf) > 0 {
-		before, _ := c.Before.UnmarkDeep()
-		leads, err := r.leadsStay(ctx, c)
-		if err != nil {
-			return err
-		}
-		w.dropped = leads && len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
-		if w.dropped {
-			w.want = engine.Kept(c.Type, block, w.want, before, c.Object.Defaults)
-			r.eval.Set(c.Addr, schema.Settled(c.Type, w.want, before))
-		}
-	}
 	return nil
 }
 
-// leadsStay reports whether the members that c follows are kept as they are: a
-// worker goes with its head although nothing of its own differs.
-func (r *runner) leadsStay(ctx context.Context, c *engine.Change) (bool, error) {
-	for _, d := range c.Deps {
-		lead := r.changes[d]
-		if d.Member.IsZero() || lead == nil || (lead.Action != engine.Create && !lead.Action.Replaces()) {
-			continue
-		}
-		if len(lead.OnlyIf) == 0 {
-			return false, nil
-		}
-		if err := r.prepare(ctx, lead); err != nil {
+// dropped reports whether a conditional change proves not to be needed.
+func (r *runner) dropped(ctx context.Context, c *engine.Change) (bool, error) {
+	if len(c.OnlyIf) == 0 {
+		return false, nil
+	}
+	w := r.work[c.Addr]
+	w.told.Do(func() { w.dropped, w.toldErr = r.needless(ctx, c, w) })
+	return w.dropped, w.toldErr
+}
+
+// needless looks at what the change goes along with first: where that is made
+// anew, what this one refers to may not be known before its old object is gone.
+func (r *runner) needless(ctx context.Context, c *engine.Change, w *work) (bool, error) {
+	for _, f := range c.Follows {
+		if dropped, err := r.dropped(ctx, r.changes[f]); err != nil || !dropped {
 			return false, err
 		}
-		if !r.work[d].dropped {
-			return false, nil
-		}
 	}
+	if err := r.prepare(ctx, c); err != nil {
+		return false, err
+	}
+	block := r.eval.Config().Root.Resources[c.Addr.Block()]
+	bare, _ := w.want.UnmarkDeep()
+	before, _ := c.Before.UnmarkDeep()
+	if len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) > 0 {
+		return false, nil
+	}
+	w.want = engine.Kept(c.Type, block, w.want, before, c.Object.Defaults)
+	r.eval.Set(c.Addr, schema.Settled(c.Type, w.want, before))
 	return true, nil
 }
 

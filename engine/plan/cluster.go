@@ -43,14 +43,8 @@ func (p *planner) cluster(w *wanted) {
 		if mw.replace == "" {
 			mw.replace = w.replace
 		}
-		lead := p.leadMadeAnew(m)
-		if lead != nil && len(lead.OnlyIf) == 0 && mw.replace == "" {
-			mw.replace = "goes with " + lead.Addr.String() + ", which is made anew"
-		}
+		mw.leads = slices.Concat(w.leads, p.madeAnew(m))
 		c := p.decide(mw)
-		if lead != nil && len(lead.OnlyIf) > 0 {
-			p.goAlong(c, mw, lead)
-		}
 		changed = changed || c.Action != engine.NoOp
 		anew = anew || (m.Addr.Member.Role == schema.Head && (c.Action == engine.Create || c.Action.Replaces()))
 	}
@@ -63,37 +57,21 @@ func (p *planner) cluster(w *wanted) {
 	p.whole(w, changed, anew)
 }
 
-// leadMadeAnew returns the first of those that a live member follows that is
-// made anew, for certain or perhaps.
-func (p *planner) leadMadeAnew(m providers.Member) *engine.Change {
-	if len(p.at(m.Addr).objects) == 0 {
-		return nil
-	}
-	var perhaps *engine.Change
+// madeAnew are the changes that make anew what a member follows.
+func (p *planner) madeAnew(m providers.Member) []lead {
+	var leads []lead
 	for _, f := range m.Follows {
-		lead := p.changes[f]
-		switch {
-		case lead == nil || (lead.Action != engine.Create && !lead.Action.Replaces()):
-		case len(lead.OnlyIf) == 0:
-			return lead
-		case perhaps == nil:
-			perhaps = lead
+		c := p.changes[f]
+		if c == nil || (c.Action != engine.Create && !c.Action.Replaces()) {
+			continue
 		}
+		reason := "goes with " + f.String()
+		if len(c.OnlyIf) == 0 {
+			reason += ", which is made anew"
+		}
+		leads = append(leads, leadOf(c, reason, false))
 	}
-	return perhaps
-}
-
-// goAlong replaces a member if the one that it follows proves to be replaced.
-// One that changes for certain is replaced for certain.
-func (p *planner) goAlong(c *engine.Change, w *wanted, lead *engine.Change) {
-	if c.Object == nil || c.Action.Replaces() {
-		return
-	}
-	if c.Action == engine.NoOp {
-		c.OnlyIf = lead.OnlyIf
-	}
-	c.Action, c.Reason = engine.Replace, "goes with "+lead.Addr.String()
-	p.settleAfter(c, w.value)
+	return leads
 }
 
 // whole decides the cluster itself: something is to be done if a member

@@ -6,25 +6,79 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
 )
 
-// force replaces what cannot live through the deletion of what it uses: a
-// container whose network goes first goes first too, whatever its own setting.
+// lead is a change that another object is made anew along with.
+type lead struct {
+	addr   schema.Addr
+	onlyIf []string // as the change's; empty where it is certain
+	reason string
+	// before says that the other object goes before the lead's does, whatever
+	// its own setting.
+	before bool
+}
+
+func leadOf(c *engine.Change, reason string, before bool) lead {
+	return lead{addr: c.Addr, onlyIf: c.OnlyIf, reason: reason, before: before}
+}
+
+// goAlong replaces the object of c along with others: with what its
+// replace_triggered_by names, with the member that it follows, with what it
+// uses and what goes first. If they are replaced only perhaps, c is too, unless
+// it changes for certain: then it is replaced for certain.
+func (p *planner) goAlong(c *engine.Change, w *wanted, bare cty.Value) {
+	leads := slices.Concat(w.leads, p.held(c.Object), p.forced[c.Addr])
+	for _, l := range leads {
+		certain := len(l.onlyIf) == 0 || p.follows(l.addr, c.Addr)
+		settled := c.Action.Replaces() && (!l.before || c.Action == engine.Replace)
+		conditional := len(c.OnlyIf) > 0 || c.Action == engine.NoOp
+		if !settled {
+			c.Reason = l.reason
+			if l.before {
+				c.Action = engine.Replace
+			} else {
+				c.Action = p.replacement(c, w, bare)
+			}
+		}
+		switch {
+		case certain:
+			if c.Reason == "" || len(c.OnlyIf) > 0 {
+				c.Reason = l.reason
+			}
+			c.OnlyIf, c.Follows = nil, nil
+		case conditional:
+			c.OnlyIf = append(c.OnlyIf, l.onlyIf...)
+			slices.Sort(c.OnlyIf)
+			c.OnlyIf = slices.Compact(c.OnlyIf)
+			c.Follows = append(c.Follows, l.addr)
+		}
+	}
+}
+
+// follows reports whether one change goes along with another, through others
+// too: then the other cannot wait for what becomes of it.
+func (p *planner) follows(from, to schema.Addr) bool {
+	c := p.changes[from]
+	return c != nil && slices.ContainsFunc(c.Follows, func(f schema.Addr) bool { return f == to || p.follows(f, to) })
+}
+
+// force sees that what cannot live through the deletion of what it uses is
+// replaced: a container whose network goes first goes first too, whatever its
+// own setting. Where that was not seen when the container was decided, since it
+// does not refer to the network, all is decided once more with that knowledge.
 // What others than this stack hold refuses the plan.
 func (p *planner) force(context.Context) {
 	users := p.users()
 	ours := p.ours()
-	var queue []*engine.Change
 	for _, c := range p.plan.Changes {
-		if c.Object != nil && (c.Action == engine.Replace || c.Action == engine.Delete) {
-			queue = append(queue, c)
+		if c.Object == nil || (c.Action != engine.Replace && c.Action != engine.Delete) {
+			continue
 		}
-	}
-	for len(queue) > 0 {
-		c := queue[0]
-		queue = queue[1:]
 		var foreign []string
 		for _, ref := range c.Object.Users {
 			if !ours[refKey(ref.Kind, ref.ID)] {
@@ -41,28 +95,47 @@ func (p *planner) force(context.Context) {
 			continue
 		}
 		for _, u := range users[refKey(c.Object.Kind, c.Object.ID)] {
-			if u == c || u.Action == engine.Replace || u.Action == engine.Delete || u.Action == engine.Create {
-				continue
+			if u != c && !goesBefore(u, c) {
+				p.decideAgain(u.Addr, leadOf(c, heldReason(c), true))
 			}
-			u.Action, u.OnlyIf, u.Reason = engine.Replace, nil, heldReason(c)
-			if w := p.wants[u.Addr]; w != nil {
-				p.settleAfter(u, w.value)
-				p.eval.Set(u.Addr, u.After)
-			}
-			queue = append(queue, u)
 		}
 	}
 }
 
-// heldBy returns the change that replaces something the object uses, nil if
-// there is none among those decided so far.
-func (p *planner) heldBy(obj *providers.Object) *engine.Change {
+// goesBefore reports whether the object of u goes whenever that of c does.
+func goesBefore(u, c *engine.Change) bool {
+	switch u.Action {
+	case engine.Delete, engine.Forget:
+		return true
+	case engine.Replace:
+		return len(u.OnlyIf) == 0 || (len(c.OnlyIf) > 0 && slices.Contains(u.Follows, c.Addr))
+	default:
+		return false
+	}
+}
+
+// decideAgain lets all be decided once more, with l as a lead of the address.
+// An address has a lead once for certain and once perhaps, so this ends.
+func (p *planner) decideAgain(addr schema.Addr, l lead) {
+	if slices.ContainsFunc(p.forced[addr], func(x lead) bool {
+		return x.addr == l.addr && (len(x.onlyIf) == 0 || len(l.onlyIf) > 0)
+	}) {
+		return
+	}
+	p.forced[addr] = append(p.forced[addr], l)
+	p.again = true
+}
+
+// held are the changes that replace something the object uses, among those
+// decided so far.
+func (p *planner) held(obj *providers.Object) []lead {
+	var leads []lead
 	for _, ref := range obj.Uses {
 		if c := p.byObject[refKey(ref.Kind, ref.ID)]; c != nil && c.Action == engine.Replace {
-			return c
+			leads = append(leads, leadOf(c, heldReason(c), true))
 		}
 	}
-	return nil
+	return leads
 }
 
 func heldReason(c *engine.Change) string {

@@ -23,8 +23,10 @@ type wanted struct {
 	block    *schema.Resource
 	key      schema.Key
 	deps     []schema.Addr
-	// replace is a reason to make it anew whatever its attributes say.
+	// replace is a reason to make it anew whatever its attributes say; leads
+	// are the changes that it is made anew along with.
 	replace string
+	leads   []lead
 }
 
 // instance evaluates and decides one instance of a block.
@@ -44,10 +46,7 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	}
 	w := &wanted{
 		addr: addr, typ: r.Type, provider: r.Provider, value: v, block: r, key: key,
-		deps: p.graph.Deps(r.Addr), replace: p.asked(addr),
-	}
-	if w.replace == "" {
-		w.replace = p.triggered(r)
+		deps: p.graph.Deps(r.Addr), replace: p.asked(addr), leads: p.triggers(r),
 	}
 	if r.Type.Virtual {
 		p.cluster(w)
@@ -81,9 +80,13 @@ func (p *planner) asked(addr schema.Addr) string {
 	return ""
 }
 
-// triggered looks whether something in replace_triggered_by is changed by this
-// plan. What it refers to has been decided before.
-func (p *planner) triggered(r *schema.Resource) string {
+// triggers are the changes of what replace_triggered_by names: one that is
+// certain, else all that may be. What it names has been decided before.
+func (p *planner) triggers(r *schema.Resource) []lead {
+	if leads, ok := p.triggered[r.Addr]; ok {
+		return leads
+	}
+	var perhaps, certain []lead
 	for _, expr := range r.Lifecycle.ReplaceTriggeredBy {
 		refs, diags := schema.References(expr.Variables())
 		p.add(diags)
@@ -91,22 +94,34 @@ func (p *planner) triggered(r *schema.Resource) string {
 			if ref.Kind != schema.RefResource {
 				continue
 			}
-			attr := attrOf(ref.Traversal)
 			for _, c := range p.decided[ref.Addr.Block()] {
-				if !ref.Addr.Contains(c.Addr) && !ref.Addr.Contains(c.Addr.Cluster()) {
+				if !ref.Addr.Contains(c.Addr) && !ref.Addr.Contains(c.Addr.Cluster()) || !changes(c, attrOf(ref.Traversal)) {
 					continue
 				}
-				changed := c.Action == engine.Update || c.Action.Replaces()
-				if attr != "" && c.Action == engine.Update {
-					changed = slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == attr })
-				}
-				if changed {
-					return "is replaced, since " + c.Addr.String() + " changes (replace_triggered_by)"
+				l := leadOf(c, "is replaced, since "+c.Addr.String()+" changes (replace_triggered_by)", false)
+				if len(l.onlyIf) > 0 {
+					perhaps = append(perhaps, l)
+				} else {
+					certain = append(certain, l)
 				}
 			}
 		}
 	}
-	return ""
+	leads := perhaps
+	if len(certain) > 0 {
+		leads = certain[:1]
+	}
+	p.triggered[r.Addr] = leads
+	return leads
+}
+
+// changes reports whether an object changes, or, where an attribute is named,
+// whether that one does.
+func changes(c *engine.Change, attr string) bool {
+	if attr != "" && c.Action == engine.Update {
+		return slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == attr })
+	}
+	return c.Action == engine.Update || c.Action.Replaces()
 }
 
 // attrOf returns the attribute that a reference to a resource goes on to.
@@ -129,7 +144,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
 	}
 	p.protect(c, w)
-	p.changes[w.addr], p.wants[w.addr] = c, w
+	p.changes[w.addr] = c
 	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
 	current := p.pick(w, k, bare, name)
@@ -179,8 +194,6 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	case obj.Broken != "":
 		c.Action, c.Reason = p.replacement(c, w, bare), obj.Broken
 		p.drift(c, obj.Broken, nil)
-	case p.heldBy(obj) != nil:
-		c.Action, c.Reason = engine.Replace, heldReason(p.heldBy(obj))
 	case replace || (update && unknownReplaces):
 		c.Action = p.replacement(c, w, bare)
 	case update:
@@ -192,6 +205,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 		}
 		c.OnlyIf = p.unknownSources(w.block)
 	}
+	p.goAlong(c, w, bare)
 	if current.recorded {
 		p.recordedDrift(c, w, live)
 	}

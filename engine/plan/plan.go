@@ -6,7 +6,8 @@
 //	recover.go   merge state, journal and labels into what is known of each address
 //	instance.go  decide one address
 //	cluster.go   lower a cluster into its members and decide those
-//	forced.go    what must be replaced because something else is
+//	forced.go    what must be replaced because something else is; where that is
+//	             seen late, all is decided once more
 //	steps.go     steps, edges, and the proof that they have no cycle
 package plan
 
@@ -58,6 +59,11 @@ type planner struct {
 	plan  *engine.Plan
 	diags hcl.Diagnostics
 
+	// forced are leads that showed after their followers were decided; again
+	// asks for another round, which begins with them.
+	forced map[schema.Addr][]lead
+	again  bool
+
 	engines     map[string]providers.Engine // by provider key, where one was asked
 	worlds      map[string]*providers.World // by provider key
 	known       map[schema.Addr]*known
@@ -71,16 +77,16 @@ type planner struct {
 	labelled   map[schema.Addr][]*found
 	wished     *wishes // nil until asked for
 
-	changes  map[schema.Addr]*engine.Change
-	wants    map[schema.Addr]*wanted
-	byObject map[string]*engine.Change        // by refKey of the change's object
-	members  map[schema.Addr]providers.Member // by the member's address
-	extras   []extra
-	decided  map[schema.Addr][]*engine.Change // by block, in the order of deciding
-	byName   map[nameKey]*found               // objects of ours
-	frees    map[schema.Addr]freed            // by the address that takes the name over
-	along    map[schema.Addr]bool             // blocks that go along with -target, nil until asked for
-	rebuilt  bool                             // there was no state, and objects of ours were found
+	changes   map[schema.Addr]*engine.Change
+	byObject  map[string]*engine.Change        // by refKey of the change's object
+	members   map[schema.Addr]providers.Member // by the member's address
+	extras    []extra
+	decided   map[schema.Addr][]*engine.Change // by block, in the order of deciding
+	byName    map[nameKey]*found               // objects of ours
+	frees     map[schema.Addr]freed            // by the address that takes the name over
+	along     map[schema.Addr]bool             // blocks that go along with -target, nil until asked for
+	triggered map[schema.Addr][]lead           // by block, see triggers
+	rebuilt   bool                             // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.
@@ -94,39 +100,60 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	if o.Sleep == nil {
 		o.Sleep = sleep
 	}
-	p := &planner{
-		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
-		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
-		wants: map[schema.Addr]*wanted{}, byObject: map[string]*engine.Change{},
-		members: map[schema.Addr]providers.Member{}, byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{},
-		memberAddrs: map[schema.Addr][]schema.Addr{}, decided: map[schema.Addr][]*engine.Change{},
-		poolByName: map[nameKey][]*found{}, labelled: map[schema.Addr][]*found{},
-	}
 	graph, diags := engine.NewGraph(o.Config)
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	p.graph, p.diags = graph, diags
-	p.eval = engine.NewEvaluator(o.Config, o.Vars, o.Workspace)
-	p.plan = &engine.Plan{
-		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
-		Evaluator: p.eval, Targeted: len(o.Targets) > 0, Force: o.Force,
-		Live: map[schema.Addr][]*providers.Object{},
+	p := &planner{o: o, graph: graph, engines: map[string]providers.Engine{}, forced: map[schema.Addr][]lead{}}
+	p.begin(diags)
+	if p.refresh(ctx); p.diags.HasErrors() {
+		return p.fail()
 	}
-	for _, stage := range []func(context.Context){
-		p.refresh, p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps,
-		// Ordering the steps may turn a change into a replacement, so what is
-		// protected is looked at behind it.
-		p.outputs, p.guard, p.remark,
-	} {
-		if stage(ctx); p.diags.HasErrors() {
-			if p.plan.Engines != nil {
-				p.plan.Engines.Close()
+	diags = p.diags
+	for p.again = true; p.again; {
+		p.begin(diags)
+		for _, stage := range []func(context.Context){
+			p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark,
+		} {
+			if stage(ctx); p.diags.HasErrors() {
+				return p.fail()
 			}
-			return nil, p.diags
+			if p.again {
+				break
+			}
 		}
 	}
 	return p.plan, p.diags
+}
+
+// begin forgets all but what was read and what is forced.
+func (p *planner) begin(diags hcl.Diagnostics) {
+	var engines *engine.Engines
+	if p.plan != nil {
+		engines = p.plan.Engines
+	}
+	o := p.o
+	*p = planner{
+		o: o, graph: p.graph, engines: p.engines, worlds: p.worlds, forced: p.forced, diags: slices.Clone(diags),
+		eval:  engine.NewEvaluator(o.Config, o.Vars, o.Workspace),
+		known: map[schema.Addr]*known{}, memberAddrs: map[schema.Addr][]schema.Addr{},
+		poolByName: map[nameKey][]*found{}, labelled: map[schema.Addr][]*found{},
+		changes: map[schema.Addr]*engine.Change{}, byObject: map[string]*engine.Change{},
+		members: map[schema.Addr]providers.Member{}, decided: map[schema.Addr][]*engine.Change{},
+		byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{}, triggered: map[schema.Addr][]lead{},
+	}
+	p.plan = &engine.Plan{
+		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
+		Evaluator: p.eval, Engines: engines, Targeted: len(o.Targets) > 0, Force: o.Force,
+		Live: map[schema.Addr][]*providers.Object{},
+	}
+}
+
+func (p *planner) fail() (*engine.Plan, hcl.Diagnostics) {
+	if p.plan.Engines != nil {
+		p.plan.Engines.Close()
+	}
+	return nil, p.diags
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -15,12 +15,12 @@ import (
 // builder turns changes into steps and edges.
 //
 //   - What is made or changed comes after all that its block refers to.
-//   - What is deleted comes after all that refers to it is deleted, and after
-//     those that use the live object have let go of it.
+//   - What is deleted comes after all that was made with a reference to it is
+//     deleted, and after those that use the live object have let go of it.
 //   - An old object that goes last (create before destroy) comes after its
 //     users have moved to the new one.
 //   - Whether a conditional change is needed is seen when its first step is up,
-//     so that step comes after all that the block refers to, a delete too.
+//     so that step comes after all that tells it, a delete too.
 //
 // Edges between blocks go through joins, so that n instances that refer to m
 // others take n+m edges.
@@ -37,62 +37,62 @@ type builder struct {
 	byObj  map[string]*engine.Step // delete step of an object, by refKey
 
 	done, own, gone map[schema.Addr]*engine.Step // joins by block
+	told            map[schema.Addr]*engine.Step // joins by conditional change
 	blocks          map[schema.Addr][]*engine.Change
 	members         map[schema.Addr][]*engine.Change // by cluster
-	users           map[schema.Addr][]schema.Addr    // blocks that refer to a block
+	users, lived    map[schema.Addr][]schema.Addr    // blocks that refer to a block, or whose live objects do
 }
 
 // steps makes the plan's steps and proves that they have no cycle. Where there
-// is one because something is to come before its old object goes, it gives up
-// that order.
-func (p *planner) steps(ctx context.Context) {
-	for {
-		sorted, cycle := engine.SortSteps(p.build())
-		if cycle == nil {
-			p.plan.Steps = sorted
-			return
-		}
-		if p.giveWay(cycle) {
-			p.force(ctx) // what uses it goes first too
-			continue
-		}
-		names := make([]string, len(cycle))
-		for i, s := range cycle {
-			names[i] = string(s.Verb) + " " + s.Addr.String()
-		}
-		p.errorf(nil, "The steps wait for each other",
-			"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
+// is one because something is to come before its old object goes, or only
+// perhaps, all is decided once more without that.
+func (p *planner) steps(context.Context) {
+	sorted, cycle := engine.SortSteps(p.build())
+	if cycle == nil {
+		p.plan.Steps = sorted
 		return
 	}
+	if p.giveWay(cycle); p.again {
+		return
+	}
+	names := make([]string, len(cycle))
+	for i, s := range cycle {
+		names[i] = string(s.Verb) + " " + s.Addr.String()
+	}
+	p.errorf(nil, "The steps wait for each other",
+		"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
 }
 
 // giveWay lets one object in the cycle be deleted before its successor is made,
-// or for certain though it might not be necessary, and says why.
-func (p *planner) giveWay(cycle []*engine.Step) bool {
+// or for certain though it might not be necessary, and says why. It is one whose
+// delete waits for what tells whether it is necessary, if there is one.
+func (p *planner) giveWay(cycle []*engine.Step) {
 	var give *engine.Change
-	for _, s := range cycle {
+	waits := false
+	for i, s := range cycle {
 		c := s.Change
 		if c == nil || !c.Action.Replaces() || c.Type.ByName || (c.Action == engine.Replace && len(c.OnlyIf) == 0) {
 			continue
 		}
-		if give == nil || schema.CompareAddr(c.Addr, give.Addr) < 0 {
-			give = c
+		w := s.Verb == engine.DoDelete && len(c.OnlyIf) > 0 && cycle[(i+1)%len(cycle)].Verb == engine.Join
+		if give == nil || (w && !waits) || (w == waits && schema.CompareAddr(c.Addr, give.Addr) < 0) {
+			give, waits = c, w
 		}
 	}
 	if give == nil {
-		return false
+		return
 	}
-	if give.Reason == "" {
-		give.Reason = "must be replaced"
+	reason := give.Reason
+	if reason == "" {
+		reason = "must be replaced"
 	}
 	for _, s := range cycle {
 		if s.Verb == engine.DoDelete && s.Change != give {
-			give.Reason += fmt.Sprintf(", and goes first, since %s cannot go before", s.Addr)
+			reason += fmt.Sprintf(", and goes first, since %s cannot go before", s.Addr)
 			break
 		}
 	}
-	give.Action, give.OnlyIf = engine.Replace, nil
-	return true
+	p.decideAgain(give.Addr, lead{addr: give.Addr, reason: reason, before: true})
 }
 
 func (p *planner) build() []*engine.Step {
@@ -100,7 +100,8 @@ func (p *planner) build() []*engine.Step {
 		p: p, first: map[schema.Addr]*engine.Step{}, del: map[schema.Addr]*engine.Step{},
 		extra: map[schema.Addr][]*engine.Step{}, rename: map[schema.Addr]*engine.Step{}, byObj: map[string]*engine.Step{},
 		done: map[schema.Addr]*engine.Step{}, own: map[schema.Addr]*engine.Step{}, gone: map[schema.Addr]*engine.Step{},
-		blocks: map[schema.Addr][]*engine.Change{}, members: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{},
+		told:   map[schema.Addr]*engine.Step{},
+		blocks: map[schema.Addr][]*engine.Change{}, members: map[schema.Addr][]*engine.Change{}, users: map[schema.Addr][]schema.Addr{}, lived: map[schema.Addr][]schema.Addr{},
 	}
 	for _, c := range p.plan.Changes {
 		b.blocks[c.Addr.Block()] = append(b.blocks[c.Addr.Block()], c)
@@ -259,24 +260,56 @@ func (p *planner) keepsTag(c *engine.Change) bool {
 	return probe.Action == engine.Forget
 }
 
-// findUsers turns references around: what is wanted has those of the
-// configuration, what is to go those that were recorded.
+// findUsers turns references around: those that are wanted, and those that the
+// live objects were made with.
 func (b *builder) findUsers() {
-	for block, changes := range b.blocks {
-		set := map[schema.Addr]bool{}
-		for _, c := range changes {
-			for _, d := range c.Deps {
-				if d.Member.IsZero() && d != block {
-					set[d] = true
-				}
-			}
-		}
-		for d := range set {
-			b.users[d] = append(b.users[d], block)
+	moved := map[schema.Addr]schema.Addr{}
+	for _, c := range b.p.plan.Changes {
+		if !c.Prev.IsZero() {
+			moved[c.Prev.Block()] = c.Addr.Block()
 		}
 	}
-	for _, list := range b.users {
-		slices.SortFunc(list, schema.CompareAddr)
+	add := func(set map[schema.Addr]bool, block, d schema.Addr) {
+		if d.Member.IsZero() && d != block {
+			set[d] = true
+		}
+	}
+	for block, changes := range b.blocks {
+		wanted, lived := map[schema.Addr]bool{}, map[schema.Addr]bool{}
+		for _, c := range changes {
+			for _, d := range c.Deps {
+				add(wanted, block, d)
+			}
+			for _, d := range depsOfLive(c) {
+				if to, ok := moved[d]; ok {
+					d = to
+				}
+				add(lived, block, d)
+			}
+		}
+		for d := range wanted {
+			b.users[d] = append(b.users[d], block)
+		}
+		for d := range lived {
+			b.lived[d] = append(b.lived[d], block)
+		}
+	}
+	for _, users := range []map[schema.Addr][]schema.Addr{b.users, b.lived} {
+		for _, list := range users {
+			slices.SortFunc(list, schema.CompareAddr)
+		}
+	}
+}
+
+// depsOfLive are the references that the live object was made with.
+func depsOfLive(c *engine.Change) []schema.Addr {
+	switch {
+	case c.Record != nil:
+		return c.Record.Deps
+	case c.Object != nil:
+		return c.Object.Owner.Deps
+	default:
+		return nil
 	}
 }
 
@@ -305,18 +338,20 @@ func (b *builder) connect(c *engine.Change) {
 		return
 	}
 	if len(c.OnlyIf) > 0 {
-		b.needDone(del, c)
+		need(del, b.toldOf(c))
 	}
 	for _, d := range c.Deps {
 		if on := b.del[d]; on != nil && !d.Member.IsZero() {
 			need(on, del) // a member goes before the one that it follows
 		}
 	}
-	for _, u := range b.users[block] {
-		if len(c.OnlyIf) == 0 {
+	if len(c.OnlyIf) == 0 {
+		for _, u := range b.lived[block] {
 			need(del, b.goneOf(u, nil))
 		}
-		if c.Action == engine.ReplaceFirst {
+	}
+	if c.Action == engine.ReplaceFirst {
+		for _, u := range b.users[block] {
 			need(del, b.ownOf(u))
 		}
 	}
@@ -334,6 +369,38 @@ func (b *builder) needDone(s *engine.Step, c *engine.Change) {
 			need(s, b.doneOf(d))
 		}
 	}
+}
+
+// toldOf is done when all is known that tells whether a conditional change is
+// needed: what its block refers to, but of the changes that it goes along with
+// only what tells whether those are needed. If they are, it is, and may have to
+// go first.
+func (b *builder) toldOf(c *engine.Change) *engine.Step {
+	if j, ok := b.told[c.Addr]; ok {
+		return j
+	}
+	j := b.join(c.Addr)
+	b.told[c.Addr] = j
+	leads := map[schema.Addr]bool{}
+	blocks := map[schema.Addr]bool{}
+	for _, f := range c.Follows {
+		leads[f], blocks[f.Block()] = true, true
+		need(j, b.toldOf(b.p.changes[f]))
+	}
+	for _, d := range c.Deps {
+		switch {
+		case !d.Member.IsZero():
+		case !blocks[d]:
+			need(j, b.doneOf(d))
+		default:
+			for _, other := range b.blocks[d] {
+				if !leads[other.Addr] {
+					need(j, b.first[other.Addr])
+				}
+			}
+		}
+	}
+	return j
 }
 
 // doneOf is done when the block and all that it refers to are made.
@@ -384,7 +451,7 @@ func (b *builder) goneOf(block schema.Addr, path []schema.Addr) *engine.Step {
 			need(j, b.del[c.Addr])
 		}
 	}
-	for _, u := range b.users[block] {
+	for _, u := range b.lived[block] {
 		need(j, b.goneOf(u, append(path, block)))
 	}
 	return j
