@@ -175,7 +175,7 @@ func drawConfig(r *rapid.T) drawn {
 		d = append(d, b)
 	}
 	d.wire(r, false)
-	return d.change(r)
+	return d.change(r, false)
 }
 
 // wire draws anew what refers to what. turned lets a block refer to those behind
@@ -202,13 +202,17 @@ func (d drawn) wire(r *rapid.T, turned bool) {
 	}
 }
 
-// change draws the settings anew, and perhaps what refers to what.
-func (d drawn) change(r *rapid.T) drawn {
+// change draws the settings anew, and perhaps what refers to what. applied says
+// that what it comes from was.
+func (d drawn) change(r *rapid.T, applied bool) drawn {
 	next := slices.Clone(d)
-	if rapid.IntRange(0, 3).Draw(r, "wire") == 0 {
+	wired := rapid.IntRange(0, 3).Draw(r, "wire") == 0
+	if wired {
 		next.wire(r, rapid.Bool().Draw(r, "turned"))
 	}
 	for i := range next {
+		// Only of a network that it is attached to is a word known to be one.
+		next[i].word = applied && !wired && rapid.Bool().Draw(r, "word")
 		next[i].setting = rapid.SampledFrom([]string{"x", "y"}).Draw(r, "setting")
 		next[i].memory = rapid.SampledFrom([]int{32, 64}).Draw(r, "memory")
 		next[i].n = rapid.IntRange(0, 3).Draw(r, "n")
@@ -281,10 +285,7 @@ func TestProperties(t *testing.T) {
 			inOrder(r, p)
 			l.settled()
 			l.recordsAll()
-			d = d.change(r)
-			for i := range d {
-				d[i].word = rapid.Bool().Draw(r, "word")
-			}
+			d = d.change(r, true)
 		}
 		l.mode = engine.Destroy
 		inOrder(r, l.apply())
@@ -314,7 +315,7 @@ func TestOrderOfBlocksDoesNotMatter(t *testing.T) {
 		l.write(strings.Join(d.blocks(), ""))
 		if rapid.Bool().Draw(r, "applied") {
 			l.apply()
-			d = d.change(r)
+			d = d.change(r, true)
 		}
 		blocks := d.blocks()
 		l.write(strings.Join(blocks, ""))
