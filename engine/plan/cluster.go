@@ -54,6 +54,10 @@ func (p *planner) cluster(w *wanted) {
 			changed = true
 		}
 	}
+	if p.o.Mode == engine.RefreshOnly {
+		p.observeWhole(w)
+		return
+	}
 	p.whole(w, changed, anew)
 }
 
@@ -87,13 +91,10 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	p.changes[w.addr] = c
 	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
-	stored := engine.StoredValue(w.typ, k.record)
 	if len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal {
 		c.Object, c.Adopted = k.objects[0].obj, k.record == nil
-		c.Before = schema.With(w.typ.Null(), merge(stored, notNull(k.objects[0].obj.Attrs)))
-	} else if k.record != nil {
-		c.Before = schema.With(w.typ.Null(), stored)
 	}
+	c.Before = seen(w.typ, k)
 	// What was configured is the members'; the cluster repeats it as wanted.
 	if !c.Before.IsNull() {
 		c.Before = schema.With(c.Before, notComputed(w.typ, bare))
@@ -117,6 +118,46 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	}
 	c.Before = hideLike(w.typ, c.Before, marks)
 	p.eval.Set(w.addr, c.After)
+}
+
+// observeWhole settles a cluster of which only what is there is to be written
+// down: what was configured since is not.
+func (p *planner) observeWhole(w *wanted) {
+	k := p.at(w.addr)
+	value := seen(w.typ, k)
+	if k.record == nil {
+		// Its members are recorded; of the cluster, nothing says what it was
+		// applied with.
+		p.eval.Set(w.addr, schema.Planned(w.typ, w.value, value, false))
+		return
+	}
+	secret := map[string]cty.Value{} // recorded by their names only
+	for _, name := range k.record.Sensitive {
+		if a := w.typ.Attr(name); a != nil {
+			secret[name] = cty.UnknownVal(a.Implied()).Mark(schema.SensitiveMark)
+		}
+	}
+	value = schema.With(value, secret)
+	c := &engine.Change{
+		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: k.record.Deps, Protect: k.record.Protected,
+		Action: engine.NoOp, Before: value, After: value,
+	}
+	p.changes[w.addr] = c
+	p.eval.Set(w.addr, value)
+}
+
+// seen is what is known of a cluster: what was recorded and what it says of
+// itself. It is null where that is nothing.
+func seen(t *schema.Type, k *known) cty.Value {
+	stored := engine.StoredValue(t, k.record)
+	switch {
+	case len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal:
+		return schema.With(t.Null(), merge(stored, notNull(k.objects[0].obj.Attrs)))
+	case k.record != nil:
+		return schema.With(t.Null(), stored)
+	default:
+		return cty.NullVal(t.Implied())
+	}
 }
 
 func (p *planner) info(provider string) providers.Info {

@@ -572,13 +572,21 @@ func (p *planner) hideRemembered(c *engine.Change) {
 			d.Live = d.Live.Mark(schema.SensitiveMark)
 		}
 	}
-	vals := c.Before.AsValueMap()
-	for _, name := range c.Record.Sensitive {
+	c.Before = remembered(c.Before, c.Record)
+}
+
+// remembered hides in a live value what was secret when it was applied last.
+func remembered(live cty.Value, rec *state.Record) cty.Value {
+	if rec == nil || len(rec.Sensitive) == 0 || live.IsNull() || !live.IsKnown() {
+		return live
+	}
+	vals := live.AsValueMap()
+	for _, name := range rec.Sensitive {
 		if v, ok := vals[name]; ok && !v.IsNull() {
 			vals[name] = v.Mark(schema.SensitiveMark)
 		}
 	}
-	c.Before = cty.ObjectVal(vals)
+	return cty.ObjectVal(vals)
 }
 
 // hideLike marks in a live value what the table or the wanted value hides.
