@@ -357,4 +357,20 @@ func TestClusterTargets(t *testing.T) {
 	l.write(cluster(`"w"`, `"v"`, `"x"`, `"y"`))
 	flags(l, []string{"-target=ray_cluster.pool"})
 	sums(t, l.plan(), engine.Summary{Add: 2, Change: 1, Destroy: 2})
+	flags(l, []string{"-target=" + worker1})
+	sums(t, l.plan(), engine.Summary{Add: 1, Change: 1, Destroy: 1})
+	flags(l, []string{`-target=ray_cluster.pool.worker["cpu"]`})
+	sums(t, l.plan(), engine.Summary{Add: 2, Change: 1, Destroy: 2})
+	flags(l, []string{"-target=" + headAddr})
+	sums(t, l.plan(), engine.Summary{})
+	l.write(cluster(`"h"`, `"i"`))
+	sums(t, l.plan(), engine.Summary{Add: 3, Change: 1, Destroy: 3}) // the workers cannot be kept
+	l.write(cluster("= 2", "= 1", "= 64", "= 128"))
+	flags(l, []string{"-target=" + worker1})
+	at := l.order()
+	sums(t, l.apply(), engine.Summary{Change: 1, Destroy: 1})
+	inThisOrder(t, at, "delete "+worker1, "update ray_cluster.pool")
+	l.report, l.options = nil, nil
+	sums(t, l.apply(), engine.Summary{Change: 2})
+	l.settled()
 }

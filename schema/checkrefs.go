@@ -115,12 +115,13 @@ func (m *Module) target(ref Ref) (*Resource, *hcl.Diagnostic) {
 		return r, nil
 	}
 	name := block.Type + "." + block.Name
-	return nil, problemAt(ref.Range, "Undeclared resource", "There is no resource %s.%s", name, m.meant(block))
+	return nil, problemAt(ref.Range, "Undeclared resource", "There is no resource %s.%s", name, m.Meant(block))
 }
 
-// meant looks for a name of the same type first, then for whatever is written
-// alike.
-func (m *Module) meant(block Addr) string {
+// Meant says, as a sentence behind a blank, what a person may have meant who
+// wrote the address of a block that there is not; it may be empty. A name of the
+// same type comes first, then whatever is written alike.
+func (m *Module) Meant(block Addr) string {
 	var names, known []string
 	for _, r := range m.SortedResources() {
 		if r.Addr.Type == block.Type {

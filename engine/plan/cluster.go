@@ -29,8 +29,13 @@ func (p *planner) cluster(w *wanted) {
 		return
 	}
 	changed, anew := false, false
+	takes := p.membersTaken(members)
 	for _, m := range members {
 		p.members[m.Addr] = m
+		leads := p.madeAnew(m)
+		if !takes[m.Addr] && len(leads) == 0 {
+			continue
+		}
 		value := m.Want
 		if len(marks) > 0 {
 			value = engine.HideMember(m.Type, value)
@@ -43,7 +48,7 @@ func (p *planner) cluster(w *wanted) {
 		if mw.replace == "" {
 			mw.replace = w.replace
 		}
-		mw.leads = slices.Concat(w.leads, p.madeAnew(m))
+		mw.leads = slices.Concat(w.leads, leads)
 		c := p.decide(mw)
 		changed = changed || c.Action != engine.NoOp
 		anew = anew || (m.Addr.Member.Role == schema.Head && (c.Action == engine.Create || c.Action.Replaces()))
@@ -59,6 +64,22 @@ func (p *planner) cluster(w *wanted) {
 		return
 	}
 	p.whole(w, changed, anew)
+}
+
+// membersTaken are those that -target lets be touched, with those that they
+// follow. What follows one that is made anew goes along whatever -target says.
+func (p *planner) membersTaken(members []providers.Member) map[schema.Addr]bool {
+	takes := map[schema.Addr]bool{}
+	for _, m := range members {
+		if !p.selected(m.Addr) {
+			continue
+		}
+		takes[m.Addr] = true
+		for _, f := range m.Follows {
+			takes[f] = true
+		}
+	}
+	return takes
 }
 
 // madeAnew are the changes that make anew what a member follows.

@@ -32,8 +32,8 @@ type wanted struct {
 // instance evaluates and decides one instance of a block.
 func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	addr := r.Addr.Instance(key)
-	if !p.selected(addr) {
-		p.passBy(addr, r.Type)
+	if !p.selected(addr) && !p.selectedInside(addr) {
+		p.passBy(r, key)
 		return
 	}
 	v, diags := p.eval.Want(r, key)
@@ -59,15 +59,18 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	}
 }
 
-// passBy gives an instance that -target leaves out the value that it has.
-func (p *planner) passBy(addr schema.Addr, t *schema.Type) {
+// passBy gives an instance that -target leaves out the value that it has, with
+// what is or was a secret in it hidden.
+func (p *planner) passBy(r *schema.Resource, key schema.Key) {
+	addr := r.Addr.Instance(key)
 	k := p.known[addr]
-	switch {
-	case k != nil && len(k.objects) > 0 && k.objects[0].obj.Attrs != cty.NilVal:
-		p.eval.Set(addr, k.objects[0].obj.Attrs)
-	default:
-		p.eval.Set(addr, cty.UnknownVal(t.Implied()))
+	if k == nil || len(k.objects) == 0 || k.objects[0].obj.Attrs == cty.NilVal {
+		p.eval.Set(addr, cty.UnknownVal(r.Type.Implied()))
+		return
 	}
+	v, _ := p.eval.Body(r, key) // what is wrong with it is not for this plan
+	_, marks := v.UnmarkDeepWithPaths()
+	p.eval.Set(addr, hideLike(r.Type, remembered(k.objects[0].obj.Attrs, k.record), marks))
 }
 
 // asked returns the reason to replace what -replace names.

@@ -113,7 +113,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark,
+			p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -215,6 +215,11 @@ func (p *planner) selected(addr schema.Addr) bool {
 		p.along = p.findAlong()
 	}
 	return p.along[addr.Block()]
+}
+
+// selectedInside reports whether -target names members of a cluster.
+func (p *planner) selectedInside(cluster schema.Addr) bool {
+	return slices.ContainsFunc(p.o.Targets, func(t schema.Addr) bool { return !t.Member.IsZero() && cluster.Contains(t) })
 }
 
 // findAlong follows references from the targeted blocks to those that go along.
@@ -319,6 +324,51 @@ func (p *planner) remark(context.Context) {
 		}
 		p.plan.Notes = append(p.plan.Notes, who+" "+n.text)
 	}
+}
+
+// unmatched warns of what -target and -replace name and nothing matches.
+func (p *planner) unmatched(context.Context) {
+	for _, asked := range []struct {
+		flag  string
+		addrs []schema.Addr
+	}{{"target", p.o.Targets}, {"replace", p.o.Replace}} {
+		for _, addr := range asked.addrs {
+			if p.matched(addr) {
+				continue
+			}
+			detail := fmt.Sprintf("Neither the configuration nor the state has it.%s", p.o.Config.Root.Meant(addr.Block()))
+			if p.o.Config.Root.Resources[addr.Block()] != nil {
+				detail = addr.Block().String() + " is in the configuration, but this part of it is neither there nor in the state."
+			}
+			p.add(hcl.Diagnostics{{
+				Severity: hcl.DiagWarning, Summary: fmt.Sprintf("No resource matches -%s=%s", asked.flag, addr), Detail: detail,
+			}})
+		}
+	}
+}
+
+// matched reports whether there is something at an address, or is to be.
+func (p *planner) matched(asked schema.Addr) bool {
+	for addr := range p.known {
+		if asked.Contains(addr) {
+			return true
+		}
+	}
+	for addr := range p.changes {
+		if asked.Contains(addr) {
+			return true
+		}
+	}
+	for _, f := range p.pool {
+		if asked.Contains(f.label) {
+			return true
+		}
+	}
+	if p.o.Config.Root.Resources[asked.Block()] == nil || !asked.Member.IsZero() {
+		return false
+	}
+	x := p.eval.Expansion(asked.Block())
+	return x == nil || asked.Key.IsZero() || slices.Contains(x.Keys, asked.Key)
 }
 
 func verbOf(a engine.Action) string {
