@@ -240,6 +240,7 @@ func TestClusterIsKnownByItsLabels(t *testing.T) {
 	l.apply()
 	l.settled()
 	l.lose()
+	flags(l, []string{"unnamed"})
 	l.mode = engine.Destroy
 	l.apply()
 	for _, o := range l.world.Objects() {

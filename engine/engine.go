@@ -76,7 +76,7 @@ type Change struct {
 	// whether there is anything to do: the plan says "only if … changes".
 	OnlyIf []string
 	// Follows are the changes, conditional too, that this one goes along with:
-	// it is needed if one of them is, whatever its own values prove to be.
+	// it is needed if one of them is, whatever its own values prove to be. Sorted.
 	Follows []schema.Addr
 	// Before is the live value, null for a Create; After the planned one, which
 	// may hold unknown values, null for a Delete. Both are in normal form, and

@@ -32,8 +32,7 @@ func leadOf(c *engine.Change, reason string, before bool) lead {
 // uses and what goes first. If they are replaced only perhaps, c is too, unless
 // it changes for certain: then it is replaced for certain.
 func (p *planner) goAlong(c *engine.Change, w *wanted, bare cty.Value) {
-	leads := slices.Concat(w.leads, p.held(c.Object), p.forced[c.Addr])
-	for _, l := range leads {
+	for _, l := range slices.Concat(w.leads, p.held(c.Object), p.forced[c.Addr]) {
 		certain := len(l.onlyIf) == 0 || p.follows(l.addr, c.Addr)
 		settled := c.Action.Replaces() && (!l.before || c.Action == engine.Replace)
 		conditional := len(c.OnlyIf) > 0 || c.Action == engine.NoOp
@@ -53,11 +52,13 @@ func (p *planner) goAlong(c *engine.Change, w *wanted, bare cty.Value) {
 			c.OnlyIf, c.Follows = nil, nil
 		case conditional:
 			c.OnlyIf = append(c.OnlyIf, l.onlyIf...)
-			slices.Sort(c.OnlyIf)
-			c.OnlyIf = slices.Compact(c.OnlyIf)
 			c.Follows = append(c.Follows, l.addr)
 		}
 	}
+	slices.Sort(c.OnlyIf)
+	c.OnlyIf = slices.Compact(c.OnlyIf)
+	slices.SortFunc(c.Follows, schema.CompareAddr)
+	c.Follows = slices.Compact(c.Follows)
 }
 
 // follows reports whether one change goes along with another, through others
@@ -71,24 +72,24 @@ func (p *planner) follows(from, to schema.Addr) bool {
 // replaced: a container whose network goes first goes first too, whatever its
 // own setting. Where that was not seen when the container was decided, since it
 // does not refer to the network, all is decided once more with that knowledge.
-// What others than this stack hold refuses the plan.
+// What others hold that this plan leaves alone refuses the plan.
 func (p *planner) force(context.Context) {
 	users := p.users()
-	ours := p.ours()
+	touched := p.touched()
 	for _, c := range p.plan.Changes {
 		if c.Object == nil || (c.Action != engine.Replace && c.Action != engine.Delete) {
 			continue
 		}
 		var foreign []string
 		for _, ref := range c.Object.Users {
-			if !ours[refKey(ref.Kind, ref.ID)] {
+			if !touched[refKey(ref.Kind, ref.ID)] {
 				foreign = append(foreign, fmt.Sprintf("%s %q", ref.Kind, ref.Name))
 			}
 		}
 		if len(foreign) > 0 {
 			slices.Sort(foreign)
-			p.errorf(nil, "In use by others", "%s cannot be %sd, since it is used by what is not of this stack: %s. Detach that first.",
-				c.Addr, verbOf(c.Action), strings.Join(foreign, ", "))
+			p.errorf(nil, "In use by others", "%s cannot be %s, since it is used by what this plan leaves alone: %s. Detach that first%s.",
+				c.Addr, participle(c.Action), strings.Join(foreign, ", "), p.orTarget())
 			continue
 		}
 		if c.Action == engine.Delete {
@@ -100,6 +101,21 @@ func (p *planner) force(context.Context) {
 			}
 		}
 	}
+}
+
+func participle(a engine.Action) string {
+	if a.Replaces() {
+		return "replaced"
+	}
+	return "destroyed"
+}
+
+// orTarget is the other way out where -target is what leaves a user alone.
+func (p *planner) orTarget() string {
+	if len(p.o.Targets) > 0 {
+		return ", or let -target take it in"
+	}
+	return ""
 }
 
 // goesBefore reports whether the object of u goes whenever that of c does.
@@ -158,16 +174,16 @@ func (p *planner) users() map[string][]*engine.Change {
 	return out
 }
 
-// ours is the set of all live objects of the stack.
-func (p *planner) ours() map[string]bool {
+// touched is the set of the live objects that the plan decides.
+func (p *planner) touched() map[string]bool {
 	out := map[string]bool{}
-	for _, k := range p.known {
-		for _, f := range k.objects {
-			out[refKey(f.obj.Kind, f.obj.ID)] = true
+	for _, c := range p.plan.Changes {
+		if c.Object != nil {
+			out[refKey(c.Object.Kind, c.Object.ID)] = true
 		}
 	}
-	for _, f := range p.pool {
-		out[refKey(f.obj.Kind, f.obj.ID)] = true
+	for _, e := range p.extras {
+		out[refKey(e.obj.Kind, e.obj.ID)] = true
 	}
 	return out
 }

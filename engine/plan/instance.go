@@ -519,20 +519,18 @@ func (p *planner) tellTags() {
 	}
 }
 
-// orphan decides an object of ours that neither a record nor the configuration
-// knows: deleted if the stack has a name of its own or all is to go, else only
-// listed.
+// orphan decides an object of ours that no record and no wanted address has. A
+// destroy takes what the configuration names. What it does not name is deleted
+// if the configuration names the stack, and else only listed; what holds data
+// and is not named is listed unless its deletion is allowed by name.
 func (p *planner) orphan(f *found) {
-	if f.kind.HoldsData && !(p.o.Mode == engine.Destroy) || len(p.o.Targets) > 0 {
-		p.plan.Kept = append(p.plan.Kept, f.obj)
-		return
+	addr, named := f.label, false
+	if p.o.Mode == engine.Destroy {
+		addr, named = p.namedAs(f)
 	}
-	if !p.o.NamedStack && p.o.Mode != engine.Destroy {
-		p.plan.Kept = append(p.plan.Kept, f.obj)
-		return
-	}
-	addr, err := schema.ParseAddr(f.obj.Owner.Address)
-	if err != nil {
+	switch {
+	case addr.IsZero(), !named && !p.o.NamedStack, !p.selected(addr), p.o.Mode != engine.Destroy && len(p.o.Targets) > 0,
+		f.kind.HoldsData && !named && !(p.o.Mode == engine.Destroy && slices.Contains(p.o.AllowDataLoss, addr)):
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}
@@ -544,6 +542,16 @@ func (p *planner) orphan(f *found) {
 	k.take(addr, f)
 	p.unwanted(addr, k)
 	p.changes[addr].Orphan = p.o.Config.Root.Resources[addr.Block()] == nil
+}
+
+// namedAs returns the address of an object that no record knows, and whether the
+// configuration has it: an object of that name, or else, but for what holds
+// data, an instance at the address that the label says, or a cluster around it.
+func (p *planner) namedAs(f *found) (schema.Addr, bool) {
+	if addr, ok := p.wantedAs(f); ok {
+		return addr, true
+	}
+	return f.label, !f.kind.HoldsData && p.wishes().addrs[f.label.Cluster()]
 }
 
 func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {

@@ -234,6 +234,11 @@ func (p *planner) findAlong() map[schema.Addr]bool {
 				}
 			}
 		}
+		for _, f := range p.pool {
+			for _, d := range f.obj.Owner.Deps {
+				users[d] = append(users[d], f.label.Block())
+			}
+		}
 		next = func(block schema.Addr) []schema.Addr { return users[block] }
 	}
 	along := map[schema.Addr]bool{}
