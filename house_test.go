@@ -46,9 +46,10 @@ var mayImport = map[string][]string{
 	"providers/providertest": {"schema", "providers"},
 	"engine":                 {"schema", "state", "providers"},
 	"engine/plan":            {"schema", "state", "providers", "engine"},
+	"engine/planfile":        {"schema", "state", "providers", "engine"},
 	"engine/apply":           {"schema", "state", "providers", "engine"},
 	"cmd": {
-		"schema", "state", "providers", "engine", "engine/plan", "engine/apply",
+		"schema", "state", "providers", "engine", "engine/plan", "engine/planfile", "engine/apply",
 		"providers/docker", "providers/ray", "providers/mem",
 	},
 }

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -136,6 +137,17 @@ func cloneOutputs(m map[string]Output) map[string]Output {
 		c[name] = o
 	}
 	return c
+}
+
+// Digest is a hash of all that is recorded, whatever generation it is of.
+func (s *State) Digest() (string, error) {
+	f := s.file()
+	f.Generation = 0
+	data, err := encode(f)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data)), nil
 }
 
 // file is the form of a State on disk.

@@ -20,7 +20,9 @@ func (p *planner) cluster(w *wanted) {
 		return
 	}
 	bare, marks := w.value.UnmarkDeepWithPaths()
-	live := p.liveMembers(w)
+	live := slices.DeleteFunc(p.liveMembers(w), func(o *providers.Object) bool {
+		return slices.ContainsFunc(p.o.Leaving, func(a schema.Addr) bool { return a.String() == o.Owner.Address })
+	})
 	p.plan.Live[w.addr] = live
 	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
 	if err != nil {

@@ -533,7 +533,7 @@ func (p *planner) orphan(f *found) {
 }
 
 func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
-	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, What: what, Differences: diffs})
+	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, Type: c.Type, What: what, Differences: diffs})
 }
 
 // recordedDrift tells what was changed behind our back: where what is live

@@ -47,6 +47,9 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
+	// Leaving are members of clusters that a plan file takes away, so that it is
+	// not chosen again who goes.
+	Leaving []schema.Addr
 	// Sleep waits; nil is a real wait. Tests have their own.
 	Sleep func(context.Context, time.Duration) error
 }
