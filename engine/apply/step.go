@@ -123,6 +123,11 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 		if err != nil {
 			return err
 		}
+		if leads {
+			if before, err = r.meant(ctx, c, before); err != nil {
+				return err
+			}
+		}
 		w.dropped = leads && len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
 		if w.dropped {
 			w.want = engine.Kept(c.Type, block, w.want, before, c.Object.Defaults)
@@ -130,6 +135,33 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 		}
 	}
 	return nil
+}
+
+// meant is the live value of a change with the names in it as they read now:
+// a step before this one may have given such a name to another object.
+func (r *runner) meant(ctx context.Context, c *engine.Change, before cty.Value) (cty.Value, error) {
+	var names []string
+	for _, d := range c.Differences {
+		if d.Unknown && c.Type.Attr(d.Attr).Names != nil {
+			names = append(names, d.Attr)
+		}
+	}
+	if len(names) == 0 {
+		return before, nil
+	}
+	_, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return before, err
+	}
+	obj, err := r.target(ctx, res, &engine.Step{Addr: c.Addr, Change: c, Target: c.Object})
+	if err != nil {
+		return before, err
+	}
+	now := map[string]cty.Value{}
+	for _, name := range names {
+		now[name] = obj.Attrs.GetAttr(name)
+	}
+	return schema.With(before, now), nil
 }
 
 // leadsStay reports whether the members that c follows are kept as they are: a
