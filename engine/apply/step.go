@@ -332,6 +332,9 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	if s.Candidate {
 		req.Name += "." + req.Owner.UID[:min(8, len(req.Owner.UID))]
 	}
+	if err := r.sameTag(ctx, res, s, req.Name); err != nil {
+		return nil, err
+	}
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
 		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev,
@@ -397,13 +400,14 @@ func prevTag(old *state.Record, name string) *string {
 }
 
 // others are the recorded objects beside the current one that the plan found
-// alive. A tag is in one place only: what it named before is no object of ours.
+// alive. Of tags they are those that the plan deletes: what the current one named
+// before is no object of ours, and another one that stays is not ours to remove.
 func (r *runner) others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
 	if old == nil {
 		return nil
 	}
 	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
-		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
+		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && (o.Name == current.Name || !r.untags[tag{old.Provider, t.Name, o.Name}]))
 	})
 }
 
@@ -432,6 +436,9 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return nil, err
 	}
 	if _, err := r.target(ctx, res, s); err != nil {
+		return nil, err
+	}
+	if err := r.sameTag(ctx, res, s, s.Target.Name); err != nil {
 		return nil, err
 	}
 	w := r.work[c.Addr]
@@ -473,6 +480,46 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return obj, err
 	}
 	return obj, r.finish(s, obj, value)
+}
+
+// sameTag reads what the name of a step ByName means before the step gives it
+// away: somebody may have moved the tag since the plan, and what it means now
+// would be lost. A name that several steps give is theirs to move.
+func (r *runner) sameTag(ctx context.Context, res providers.Resource, s *engine.Step, name string) error {
+	t := s.Change.Type
+	if !t.ByName || s.Prev == nil || r.tags[tag{s.Change.Provider, t.Name, name}] > 1 {
+		return nil
+	}
+	now := "nothing"
+	switch obj, err := res.Read(ctx, providers.Ref{Kind: t.Name, Name: name}); {
+	case err == nil && obj.ID == *s.Prev, errors.Is(err, providers.ErrNotFound) && *s.Prev == "":
+		return nil
+	case err == nil:
+		now = obj.ID
+	case !errors.Is(err, providers.ErrNotFound):
+		return fmt.Errorf("it could not be read before the change, so nothing was done: %w", err)
+	}
+	return fmt.Errorf("the name %q means %s now, and meant %s when the plan was made; nothing was done, plan again", name, now, cmp.Or(*s.Prev, "nothing"))
+}
+
+// tag is a name of what is known ByName.
+type tag struct{ provider, kind, name string }
+
+// tagsOf counts the steps that give each tag, and finds the tags that are deleted.
+func tagsOf(steps []*engine.Step) (given map[tag]int, deleted map[tag]bool) {
+	given, deleted = map[tag]int{}, map[tag]bool{}
+	for _, s := range steps {
+		if s.Change == nil || !s.Change.Type.ByName {
+			continue
+		}
+		switch s.Verb {
+		case engine.DoCreate, engine.DoUpdate:
+			given[tag{s.Change.Provider, s.Change.Type.Name, s.Name}]++
+		case engine.DoDelete:
+			deleted[tag{s.Change.Provider, s.Change.Type.Name, s.Target.Name}] = true
+		}
+	}
+	return given, deleted
 }
 
 // target reads what a step is about to touch once more: it must be what was
