@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -289,7 +290,7 @@ func tables() []*schema.Type {
 		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
 			renamed, computed("id"),
 			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
-			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
+			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace, Names: &schema.Named{Type: "docker_image", ID: "image_id"}},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
@@ -307,6 +308,10 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 	var refs []providers.Ref
 	if kind != "docker_container" {
 		return nil
+	}
+	// An image without a tag is one that the engine has, whatever it is.
+	if image := attrs.GetAttr("image"); !image.IsNull() && strings.Contains(image.AsString(), ":") {
+		refs = append(refs, providers.Ref{Kind: "docker_image", Name: image.AsString()})
 	}
 	for _, block := range []struct{ attr, name, kind string }{{"network", "name", "docker_network"}, {"mount", "volume", "docker_volume"}} {
 		v := attrs.GetAttr(block.attr)

@@ -71,7 +71,7 @@ type Scope struct {
 }
 
 // Ref names an object on an engine. ID is empty for a volume, which has none
-// but its name.
+// but its name, and where the question is what a name ByName means now.
 type Ref struct {
 	Kind, ID, Name string
 }
@@ -197,7 +197,9 @@ type Resource interface {
 	// Delete removes Prior. What is gone already is a success.
 	Delete(ctx context.Context, req *Request) error
 	// Read returns the object that ref names: ErrNotFound only if the engine
-	// says that it does not exist.
+	// says that it does not exist. Of a type ByName it is what the name means
+	// now, whatever the ID, and an object that names it by a word is read as
+	// such only while the word means what the object was made with.
 	Read(ctx context.Context, ref Ref) (*Object, error)
 }
 

@@ -83,6 +83,10 @@ type Attr struct {
 	// Check reports what is wrong with a known value of Type.
 	Check func(cty.Value) error
 
+	// Names says that the attribute names an object of another type, and that
+	// the name may come to mean another one: an image's, which is then another
+	// image. It is read of a resource's own attributes, not of nested blocks.
+	Names *Named
 	// Merge says that what the image sets lies under what is configured (env,
 	// labels): only the keys that are configured or were ours are compared.
 	Merge bool
@@ -138,6 +142,10 @@ const (
 
 // Pairs names a nested block's two arguments that make one entry of a map.
 type Pairs struct{ Key, Value string }
+
+// Named is what an attribute names: an object of Type, whose attribute ID says
+// which object the name means.
+type Named struct{ Type, ID string }
 
 // Problem is a mistake found by Type.Validate.
 type Problem struct {

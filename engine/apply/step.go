@@ -123,6 +123,11 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 		if err != nil {
 			return err
 		}
+		if leads {
+			if before, err = r.meant(ctx, c, before); err != nil {
+				return err
+			}
+		}
 		w.dropped = leads && len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) == 0
 		if w.dropped {
 			w.want = engine.Kept(c.Type, block, w.want, before, c.Object.Defaults)
@@ -130,6 +135,33 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 		}
 	}
 	return nil
+}
+
+// meant is the live value of a change with the names in it as they read now:
+// a step before this one may have given such a name to another object.
+func (r *runner) meant(ctx context.Context, c *engine.Change, before cty.Value) (cty.Value, error) {
+	var names []string
+	for _, d := range c.Differences {
+		if d.Unknown && c.Type.Attr(d.Attr).Names != nil {
+			names = append(names, d.Attr)
+		}
+	}
+	if len(names) == 0 {
+		return before, nil
+	}
+	_, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return before, err
+	}
+	obj, err := r.target(ctx, res, &engine.Step{Addr: c.Addr, Change: c, Target: c.Object})
+	if err != nil {
+		return before, err
+	}
+	now := map[string]cty.Value{}
+	for _, name := range names {
+		now[name] = obj.Attrs.GetAttr(name)
+	}
+	return schema.With(before, now), nil
 }
 
 // leadsStay reports whether the members that c follows are kept as they are: a
@@ -300,6 +332,9 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	if s.Candidate {
 		req.Name += "." + req.Owner.UID[:min(8, len(req.Owner.UID))]
 	}
+	if err := r.sameTag(ctx, res, s, req.Name); err != nil {
+		return nil, err
+	}
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
 		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev,
@@ -365,13 +400,14 @@ func prevTag(old *state.Record, name string) *string {
 }
 
 // others are the recorded objects beside the current one that the plan found
-// alive. A tag is in one place only: what it named before is no object of ours.
+// alive. Of tags they are those that the plan deletes: what the current one named
+// before is no object of ours, and another one that stays is not ours to remove.
 func (r *runner) others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
 	if old == nil {
 		return nil
 	}
 	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
-		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
+		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && (o.Name == current.Name || !r.untags[tag{old.Provider, t.Name, o.Name}]))
 	})
 }
 
@@ -400,6 +436,9 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return nil, err
 	}
 	if _, err := r.target(ctx, res, s); err != nil {
+		return nil, err
+	}
+	if err := r.sameTag(ctx, res, s, s.Target.Name); err != nil {
 		return nil, err
 	}
 	w := r.work[c.Addr]
@@ -441,6 +480,46 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return obj, err
 	}
 	return obj, r.finish(s, obj, value)
+}
+
+// sameTag reads what the name of a step ByName means before the step gives it
+// away: somebody may have moved the tag since the plan, and what it means now
+// would be lost. A name that several steps give is theirs to move.
+func (r *runner) sameTag(ctx context.Context, res providers.Resource, s *engine.Step, name string) error {
+	t := s.Change.Type
+	if !t.ByName || s.Prev == nil || r.tags[tag{s.Change.Provider, t.Name, name}] > 1 {
+		return nil
+	}
+	now := "nothing"
+	switch obj, err := res.Read(ctx, providers.Ref{Kind: t.Name, Name: name}); {
+	case err == nil && obj.ID == *s.Prev, errors.Is(err, providers.ErrNotFound) && *s.Prev == "":
+		return nil
+	case err == nil:
+		now = obj.ID
+	case !errors.Is(err, providers.ErrNotFound):
+		return fmt.Errorf("it could not be read before the change, so nothing was done: %w", err)
+	}
+	return fmt.Errorf("the name %q means %s now, and meant %s when the plan was made; nothing was done, plan again", name, now, cmp.Or(*s.Prev, "nothing"))
+}
+
+// tag is a name of what is known ByName.
+type tag struct{ provider, kind, name string }
+
+// tagsOf counts the steps that give each tag, and finds the tags that are deleted.
+func tagsOf(steps []*engine.Step) (given map[tag]int, deleted map[tag]bool) {
+	given, deleted = map[tag]int{}, map[tag]bool{}
+	for _, s := range steps {
+		if s.Change == nil || !s.Change.Type.ByName {
+			continue
+		}
+		switch s.Verb {
+		case engine.DoCreate, engine.DoUpdate:
+			given[tag{s.Change.Provider, s.Change.Type.Name, s.Name}]++
+		case engine.DoDelete:
+			deleted[tag{s.Change.Provider, s.Change.Type.Name, s.Target.Name}] = true
+		}
+	}
+	return given, deleted
 }
 
 // target reads what a step is about to touch once more: it must be what was

@@ -148,6 +148,9 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		p.compare(c, w, current, bare)
 	}
 	p.settleAfter(c, w.value)
+	if key := (nameKey{w.provider, w.typ.Name, nameOf(bareOf(c.After))}); w.typ.ByName && (p.tags[key] == nil || made(c)) {
+		p.tags[key] = c
+	}
 	c.Before = hideLike(w.typ, c.Before, marks)
 	return c
 }
@@ -159,7 +162,8 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
 	live := p.liveAttrs(obj, bare)
 	c.Before = live
-	c.Differences = engine.Differences(w.typ, w.block, w.value, live, obj.Defaults)
+	value, names := p.unsettled(w, live)
+	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
 	p.hideRemembered(c)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
@@ -190,12 +194,40 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 		if unknownReplaces {
 			c.Action = p.replacement(c, w, bare)
 		}
-		c.OnlyIf = p.unknownSources(w.block)
+		c.OnlyIf = slices.Compact(slices.Sorted(slices.Values(append(p.unknownSources(w.block), names...))))
 	}
 	if current.recorded {
 		p.recordedDrift(c, w, live)
 	}
 }
+
+// unsettled is the wanted value without the names that this plan makes anew:
+// what they will mean is not known yet. It returns what they depend on, too.
+func (p *planner) unsettled(w *wanted, live cty.Value) (cty.Value, []string) {
+	var sources []string
+	set := map[string]cty.Value{}
+	for i := range w.typ.Attrs {
+		a := &w.typ.Attrs[i]
+		if a.Names == nil {
+			continue
+		}
+		v, marks := w.value.GetAttr(a.Name).Unmark()
+		by := p.tags[nameKey{w.provider, a.Names.Type, wordOf(v)}]
+		// The live one may be of another name: that is a difference anyway.
+		if is := wordOf(live.GetAttr(a.Name)); by == nil || !made(by) || is != wordOf(v) && p.named(w.provider, by.Type, is) != nil {
+			continue
+		}
+		set[a.Name] = cty.UnknownVal(a.Type).WithMarks(marks)
+		sources = append(sources, by.Addr.String()+"."+a.Names.ID)
+	}
+	if len(set) == 0 {
+		return w.value, nil
+	}
+	return schema.With(w.value, set), sources
+}
+
+// made reports whether the plan makes an object at the address.
+func made(c *engine.Change) bool { return c.Action == engine.Create || c.Action.Replaces() }
 
 // observe settles an address of which only what is there is to be written down.
 func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found) {
@@ -467,20 +499,26 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 }
 
 // keepTag turns the delete of an image into a forget where the tag is not ours
-// to remove: it was there before us, it has moved since, nobody remembers, or
-// keep_locally says so.
+// to remove: another address has it, it was there before us, it has moved since,
+// nobody remembers, or keep_locally says so.
 func (p *planner) keepTag(c *engine.Change) {
 	if !c.Type.ByName || c.Action != engine.Delete {
 		return
 	}
 	rec := c.Record
 	var keep bool
+	var other *engine.Change
+	if c.Object != nil {
+		other = p.tags[nameKey{c.Provider, c.Type.Name, c.Object.Name}]
+	}
 	if raw := engine.StoredValue(c.Type, rec)["keep_locally"]; raw != cty.NilVal && raw.Type() == cty.Bool {
 		keep = raw.True()
 	}
 	switch {
 	case keep:
 		c.Reason = "is kept on the engine (keep_locally)"
+	case other != nil && other.Addr != c.Addr:
+		c.Reason = "is kept: the tag is " + other.Addr.String() + "'s"
 	case rec == nil || rec.PrevTag == nil:
 		c.Reason = "is kept: without a state nobody knows whether the tag was there before"
 	case *rec.PrevTag != "":
@@ -611,7 +649,11 @@ func nameOf(bare cty.Value) string {
 	if !bare.IsKnown() || bare.IsNull() || !bare.Type().HasAttribute("name") {
 		return ""
 	}
-	v := bare.GetAttr("name")
+	return wordOf(bare.GetAttr("name"))
+}
+
+// wordOf is a string, empty where there is none or it is not known.
+func wordOf(v cty.Value) string {
 	if v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
 		return ""
 	}

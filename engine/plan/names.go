@@ -151,13 +151,25 @@ func (b *builder) connectNames() {
 	}
 }
 
-// wantNames finds out who wants which name, before anything is decided, where
-// there are objects that only their labels know. Names that follow from what
-// the engine will choose are not known yet.
+// wantNames finds out who wants which name, before anything is decided: where
+// there are objects that only their labels know, and where a block may name what
+// another one makes, and so comes after it, by a word that is no reference.
+// Names that follow from what the engine will choose are not known yet.
 func (p *planner) wantNames(context.Context) {
-	if len(p.pool) == 0 || p.o.Mode == engine.Destroy {
+	kinds := map[string]bool{}
+	for _, r := range p.graph.Resources() {
+		kinds[r.Type.Name] = true
+	}
+	named := func(a schema.Attr) bool { return a.Names != nil && kinds[a.Names.Type] }
+	if p.o.Mode == engine.Destroy || len(p.pool) == 0 &&
+		!slices.ContainsFunc(p.graph.Resources(), func(r *schema.Resource) bool { return slices.ContainsFunc(r.Type.Attrs, named) }) {
 		return
 	}
+	type use struct {
+		block schema.Addr
+		names nameKey
+	}
+	var uses []use
 	p.wantedBy = map[nameKey]schema.Addr{}
 	// What is wrong with the configuration is told when it is decided.
 	eval := engine.NewEvaluator(p.o.Config, p.o.Vars, p.o.Workspace)
@@ -173,7 +185,21 @@ func (p *planner) wantNames(context.Context) {
 			if name := nameOf(bare); name != "" {
 				p.wantedBy[nameKey{r.Provider, r.Type.Name, name}] = addr
 			}
+			for _, a := range r.Type.Attrs {
+				if named(a) && bare.IsKnown() {
+					if name := wordOf(bare.GetAttr(a.Name)); name != "" {
+						uses = append(uses, use{r.Addr, nameKey{r.Provider, a.Names.Type, name}})
+					}
+				}
+			}
 			eval.Set(addr, schema.Planned(r.Type, v, cty.NilVal, true))
 		}
 	}
+	var pairs [][2]schema.Addr
+	for _, u := range slices.Compact(uses) {
+		if by, ok := p.wantedBy[u.names]; ok && !slices.Contains(p.graph.Deps(u.block), by.Block()) {
+			pairs = append(pairs, [2]schema.Addr{u.block, by.Block()})
+		}
+	}
+	p.graph.Follow(pairs)
 }

@@ -71,12 +71,13 @@ type planner struct {
 	byObject map[string]*engine.Change        // by refKey of the change's object
 	members  map[schema.Addr]providers.Member // by the member's address
 	extras   []extra
-	order    []*engine.Change        // in which they were decided
-	byName   map[nameKey]*found      // objects of ours
-	wantedBy map[nameKey]schema.Addr // where there is a pool: who wants a name
-	frees    map[schema.Addr]freed   // by the address that takes the name over
-	along    map[schema.Addr]bool    // blocks that go along with -target, nil until asked for
-	rebuilt  bool                    // there was no state, and objects of ours were found
+	order    []*engine.Change           // in which they were decided
+	byName   map[nameKey]*found         // objects of ours
+	wantedBy map[nameKey]schema.Addr    // who wants a name, as far as wantNames looked
+	tags     map[nameKey]*engine.Change // who has a name of what is known ByName
+	frees    map[schema.Addr]freed      // by the address that takes the name over
+	along    map[schema.Addr]bool       // blocks that go along with -target, nil until asked for
+	rebuilt  bool                       // there was no state, and objects of ours were found
 }
 
 // extra is an object that an address has beside its current one.
@@ -94,7 +95,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		o: o, engines: map[string]providers.Engine{}, worlds: map[string]*providers.World{},
 		known: map[schema.Addr]*known{}, changes: map[schema.Addr]*engine.Change{},
 		wants: map[schema.Addr]*wanted{}, byObject: map[string]*engine.Change{},
-		members: map[schema.Addr]providers.Member{}, byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{},
+		members: map[schema.Addr]providers.Member{}, byName: map[nameKey]*found{}, tags: map[nameKey]*engine.Change{}, frees: map[schema.Addr]freed{},
 	}
 	graph, diags := engine.NewGraph(o.Config)
 	if diags.HasErrors() {

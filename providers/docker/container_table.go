@@ -33,8 +33,8 @@ func containerTable() *schema.Type {
 			"says holds. The restart policy, the limits of memory and processors, networks that were added and the name change in place; all else makes a new container.",
 		Attrs: []schema.Attr{
 			{Name: "name", Type: cty.String, Required: true, Change: schema.Update, Check: checkName, Doc: "Name of the container."},
-			replace(schema.Attr{Name: "image", Type: cty.String, Required: true, Normal: normalImage, Check: checkImage,
-				Doc: "The image: its ID, such as `docker_image.NAME.image_id`, or its name. A name that has come to mean another image is a difference."}),
+			replace(schema.Attr{Name: "image", Type: cty.String, Required: true, Normal: normalImage, Check: checkImage, Names: &schema.Named{Type: Image, ID: "image_id"},
+				Doc: "The image: its ID, such as `docker_image.NAME.image_id`, or its name. A name that has come to mean another image is a difference, also where a `docker_image` of the same configuration builds or pulls it anew."}),
 			replace(schema.Attr{Name: "command", Type: cty.List(cty.String), Normal: normalCommand,
 				Doc: "Command to run. An empty list is the image's own, as the engine has it."}),
 			replace(schema.Attr{Name: "entrypoint", Type: cty.List(cty.String), Normal: normalEntrypoint,
