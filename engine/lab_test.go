@@ -276,6 +276,8 @@ func tables() []*schema.Type {
 			{Name: "image_id", Type: cty.String, Computed: true},
 			{Name: "inputs", Type: cty.String, Computed: true, Change: schema.Replace}, // they make the ID
 			{Name: "note", Type: cty.String, Change: schema.Update},
+			{Name: "platform", Type: cty.String, Change: schema.Replace, Recorded: true},
+			{Name: "pull_triggers", Type: cty.Set(cty.String), Change: schema.Replace, Recorded: true},
 		}},
 		{Name: "docker_network", Attrs: []schema.Attr{
 			name, computed("id"),

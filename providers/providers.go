@@ -93,7 +93,6 @@ type Owner struct {
 	UID                       string // unique for each attempt to create
 	Address                   string // a hint: it goes stale when things are moved
 	Deps                      []schema.Addr
-	Spec                      string // what forces replacement and cannot be read back
 }
 
 // Object is one live thing.

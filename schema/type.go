@@ -93,6 +93,10 @@ type Attr struct {
 	// Live values are compared with the engine's and never stored, since they
 	// may hold secrets that nobody marked (env).
 	Live bool
+	// Recorded values are such that the engine does not say them back (the
+	// platform that was asked for): compared with what was applied last, and
+	// taken to be as wanted where nothing is recorded.
+	Recorded bool
 	// Volatile values may differ at each reading (an address): never compared,
 	// unknown after any change.
 	Volatile bool

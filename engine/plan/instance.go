@@ -157,7 +157,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	obj := current.obj
 	c.Object, c.Adopted = obj, !current.recorded
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
-	live := p.liveAttrs(obj, bare)
+	live := p.liveAttrs(w.typ, c.Record, obj, bare)
 	c.Before = live
 	c.Differences = engine.Differences(w.typ, w.block, w.value, live, obj.Defaults)
 	p.hideRemembered(c)
@@ -203,7 +203,7 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	case current != nil:
 		_, marks := w.value.UnmarkDeepWithPaths()
 		c.Object, c.Adopted = current.obj, !current.recorded
-		live := p.liveAttrs(c.Object, bareOf(w.value))
+		live := p.liveAttrs(w.typ, c.Record, c.Object, bareOf(w.value))
 		c.Before = hideLike(w.typ, live, marks)
 		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
 		if current.recorded {
@@ -220,11 +220,11 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 }
 
 // notWanted are the attributes that the configuration says nothing of, as null:
-// they are not recorded.
+// they are not recorded. What only the record tells stays in it.
 func notWanted(t *schema.Type, want cty.Value) map[string]cty.Value {
 	out := map[string]cty.Value{}
 	for i := range t.Attrs {
-		if a := &t.Attrs[i]; !a.Computed && want.GetAttr(a.Name).IsNull() {
+		if a := &t.Attrs[i]; !a.Computed && !a.Recorded && want.GetAttr(a.Name).IsNull() {
 			out[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
@@ -336,7 +336,7 @@ func (p *planner) pick(w *wanted, k *known, bare cty.Value, name string) *found 
 	replaces := make(map[*found]bool, len(k.objects))
 	if len(k.objects) > 1 {
 		for _, f := range k.objects {
-			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(f.obj, bare), f.obj.Defaults) {
+			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(w.typ, k.record, f.obj, bare), f.obj.Defaults) {
 				replaces[f] = replaces[f] || (d.Replace && !d.Unknown)
 			}
 		}

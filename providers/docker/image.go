@@ -30,13 +30,15 @@ func imageTable() *schema.Type {
 		Name:   Image,
 		ByName: true,
 		Doc: "An image under a name: pulled from a registry, or built from a Dockerfile with BuildKit. " +
-			"A name that the engine has already is not pulled again: what is pushed upstream does not replace what runs. " +
+			"A name that the engine has already is not pulled again unless `platform` or `pull_triggers` changes: what is pushed upstream does not replace what runs. " +
 			"A built image is built anew when what it is made from changes.",
 		Attrs: []schema.Attr{
 			{Name: "name", Type: cty.String, Required: true, Change: schema.Replace, Normal: normalImage, Check: checkImage,
 				Doc: "Name of the image, with its tag or digest; without either the tag is `latest`."},
-			{Name: "platform", Type: cty.String,
-				Doc: "Platform to pull, such as `linux/amd64`; the engine's own if not set. An image that is there already is kept as it is."},
+			{Name: "platform", Type: cty.String, Change: schema.Replace, Recorded: true,
+				Doc: "Platform to pull, or to build for, such as `linux/amd64`; the engine's own if not set. An image that is there already when it is first configured is kept as it is."},
+			{Name: "pull_triggers", Type: cty.Set(cty.String), Change: schema.Replace, Recorded: true,
+				Doc: "Without `build`: any values that, when they change, pull the image anew."},
 			{Name: "triggers", Type: cty.Map(cty.String), Doc: "With `build`: any values that, when they change, build the image anew."},
 			{Name: "keep_locally", Type: cty.Bool, Doc: "Whether the name stays on the engine when the resource is destroyed."},
 			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
@@ -48,8 +50,12 @@ func imageTable() *schema.Type {
 			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
 		},
 		Validate: func(v cty.Value) []schema.Problem {
-			if b := v.GetAttr("build"); b.IsKnown() && b.IsNull() && known(v, "triggers") {
-				return []schema.Problem{{Attr: "triggers", Detail: "triggers build an image anew, and this one has no build block; remove them, or put the digest that is wanted into name."}}
+			b := v.GetAttr("build")
+			if b.IsKnown() && !b.IsNull() && known(v, "pull_triggers") {
+				return []schema.Problem{{Attr: "pull_triggers", Detail: "pull_triggers pull an image anew, and this one is built; what builds it anew are triggers."}}
+			}
+			if b.IsKnown() && b.IsNull() && known(v, "triggers") {
+				return []schema.Problem{{Attr: "triggers", Detail: "triggers build an image anew, and this one has no build block; what pulls it anew are pull_triggers."}}
 			}
 			return nil
 		},
@@ -66,7 +72,7 @@ func buildTable() []schema.Attr {
 		{Name: "build_arg", Type: cty.Map(cty.String), Doc: "The same as `build_args`."},
 		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
-		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the engine's own if not set."},
+		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the image's `platform` if not set."},
 		{Name: "network_mode", Type: cty.String, Doc: "Network of `RUN`: `default`, `host` or `none`."},
 		{Name: "extra_hosts", Type: cty.List(cty.String), Doc: "Lines `name:address` for the `/etc/hosts` of `RUN`."},
 		{Name: "cache_from", Type: cty.List(cty.String), Doc: "Images whose layers may be used again."},
@@ -132,14 +138,14 @@ func checkImage(v cty.Value) error {
 // deriveInputs fills build_inputs. It is unknown as long as a part of the build
 // is.
 func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
-	b, triggers := v.GetAttr("build"), v.GetAttr("triggers")
+	b, triggers, platform := v.GetAttr("build"), v.GetAttr("triggers"), v.GetAttr("platform")
 	if b.IsKnown() && b.IsNull() {
 		return v, nil
 	}
-	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() {
+	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() || !platform.IsKnown() {
 		return schema.With(v, map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}), nil
 	}
-	o := buildOptions(dir, b)
+	o := buildOptions(dir, v)
 	if t := textMap(v, "triggers"); len(t) > 0 {
 		// A map of strings is always JSON, its keys in order.
 		list, _ := json.Marshal(t)
@@ -152,14 +158,16 @@ func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
 	return schema.With(v, map[string]cty.Value{"build_inputs": cty.StringVal(inputs)}), nil
 }
 
-func buildOptions(dir string, b cty.Value) build.Options {
+// buildOptions are the build block of an image in the builder's words.
+func buildOptions(dir string, v cty.Value) build.Options {
+	b := v.GetAttr("build")
 	o := build.Options{
 		Context:     from(dir, text(b, "context")),
 		Dockerfile:  text(b, "dockerfile"),
 		Target:      text(b, "target"),
 		Args:        map[string]string{},
 		Labels:      map[string]string{},
-		Platform:    text(b, "platform"),
+		Platform:    cmp.Or(text(b, "platform"), text(v, "platform")),
 		NoCache:     truth(b, "no_cache"),
 		Pull:        truth(b, "pull_parent"),
 		NetworkMode: text(b, "network_mode"),
@@ -229,8 +237,8 @@ func (r images) Type() *schema.Type { return r.e.tables.image }
 
 func (r images) Create(ctx context.Context, req *providers.Request) (*providers.Object, error) {
 	var err error
-	if b := req.Want.GetAttr("build"); !b.IsNull() {
-		err = r.build(ctx, req, b)
+	if set(req.Want, "build") {
+		err = r.build(ctx, req)
 	} else {
 		err = r.pull(ctx, req)
 	}
@@ -245,8 +253,8 @@ func (r images) Update(ctx context.Context, req *providers.Request) (*providers.
 	return r.Read(ctx, req.Prior.Ref())
 }
 
-func (r images) build(ctx context.Context, req *providers.Request, b cty.Value) error {
-	o := buildOptions(req.Dir, b)
+func (r images) build(ctx context.Context, req *providers.Request) error {
+	o := buildOptions(req.Dir, req.Want)
 	o.Sensitive = req.Sensitive
 	o.Tags = []string{req.Name}
 	o.Labels[labelInputs] = text(req.Want, "build_inputs")
