@@ -291,6 +291,10 @@ func tables() []*schema.Type {
 		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
 			renamed, computed("id"),
 			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
+			{Name: "health", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
+				{Name: "interval", Type: cty.String, Since: "1.9"}, // which is before 1.41
+				{Name: "start_interval", Type: cty.String, Since: "1.44"},
+			}}},
 			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},

@@ -84,6 +84,9 @@ func (a *Attr) remarks(outer Change) []string {
 	case a.Change == Replace && a.ReplaceIf != nil:
 		out = append(out, "some changes replace")
 	}
+	if a.Since != "" {
+		out = append(out, "needs API "+a.Since+" of the engine")
+	}
 	if a.Sensitive {
 		out = append(out, "sensitive")
 	}

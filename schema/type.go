@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -102,6 +103,9 @@ type Attr struct {
 	Volatile bool
 	// Addition marks what Terraform's Docker provider does not have.
 	Addition bool
+	// Since is the version of the engine's API that brought the attribute, such
+	// as "1.44"; an older engine would pass over it.
+	Since string
 	// Unit is shown behind a number: "MiB", "s".
 	Unit string
 }
@@ -200,6 +204,41 @@ func impliedObject(attrs []Attr) cty.Type {
 
 // Null returns the resource's value with nothing set.
 func (t *Type) Null() cty.Value { return t.Build(nil) }
+
+// Newer returns the paths of the attributes that a value sets though the
+// engine's API, of the version api, does not have them yet, with the version
+// that does, in the order of the table. The value is in normal form.
+func (t *Type) Newer(v cty.Value, api *version.Version) []Newer {
+	v, _ = v.UnmarkDeep()
+	return newer(t.Attrs, "", v, api)
+}
+
+// Newer is an attribute that an engine is too old for.
+type Newer struct{ Path, Since string }
+
+func newer(attrs []Attr, in string, v cty.Value, api *version.Version) []Newer {
+	if !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	var out []Newer
+	for i := range attrs {
+		a := &attrs[i]
+		x := v.GetAttr(a.Name)
+		switch {
+		case x.IsNull():
+		case a.Since != "" && api.LessThan(version.Must(version.NewVersion(a.Since))):
+			out = append(out, Newer{in + a.Name, a.Since})
+		case a.Block != nil && a.Block.Nesting == Single:
+			out = append(out, newer(a.Block.Attrs, in+a.Name+".", x, api)...)
+		case a.Block != nil && x.IsKnown():
+			for it := x.ElementIterator(); it.Next(); {
+				_, el := it.Element()
+				out = append(out, newer(a.Block.Attrs, in+a.Name+".", el, api)...)
+			}
+		}
+	}
+	return out
+}
 
 // Build returns a value of the type from some of its attributes, the others
 // null. It panics on an attribute that the table does not have or of another

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -129,6 +130,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
 	}
 	p.protect(c, w)
+	p.checkAPI(w)
 	p.changes[w.addr], p.wants[w.addr] = c, w
 	p.order = append(p.order, c)
 
@@ -150,6 +152,19 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	p.settleAfter(c, w.value)
 	c.Before = hideLike(w.typ, c.Before, marks)
 	return c
+}
+
+// checkAPI refuses what the engine is too old for: it would pass over it.
+func (p *planner) checkAPI(w *wanted) {
+	info := p.info(w.provider)
+	api, err := version.NewVersion(info.API)
+	if err != nil {
+		return // no engine was asked, or it has no versions
+	}
+	for _, n := range w.typ.Newer(w.value, api) {
+		p.errorf(p.blockRange(w.addr), "The engine is too old", "%s: %s needs version %s of the Docker Engine API, and the engine at %s (%s) speaks %s. Remove the argument, or upgrade the engine.",
+			w.addr, n.Path, n.Since, info.Host, info.Version, info.API)
+	}
 }
 
 // compare settles what is to be done with an object that exists.

@@ -113,6 +113,7 @@ func containerTable() *schema.Type {
 				{Name: "interval", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time between two checks, such as `10s`."},
 				{Name: "timeout", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time after which a check has failed."},
 				{Name: "start_period", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time at the start in which failures do not count."},
+				{Name: "start_interval", Type: cty.String, Normal: normalDuration, Check: checkDuration, Since: "1.44", Doc: "Time between two checks at the start, until the first one succeeds."},
 				{Name: "retries", Type: cty.Number, Check: atLeast(0), Doc: "Failures in a row that make it unhealthy."},
 			}}}),
 			replace(schema.Attr{Name: "log_driver", Type: cty.String, Doc: "Log driver; the engine's own if not set."}),

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/network"
+	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
@@ -255,5 +256,28 @@ func TestImageBuildFails(t *testing.T) {
 	req.Want = schema.With(req.Want, map[string]cty.Value{"build": gone})
 	if _, err := (images{l.Engine}).Create(t.Context(), req); err == nil || !providers.HadNoEffect(err) {
 		t.Errorf("got %v, no effect %v", err, providers.HadNoEffect(err))
+	}
+}
+
+// Engines have start_interval from API 1.44 on. The plan refuses it before that,
+// and so does a verb that no plan has looked at.
+func TestContainerStartInterval(t *testing.T) {
+	l := newLab(t)
+	const hcl = sleeper + "healthcheck {\ntest = [\"CMD\", \"true\"]\nstart_interval = \"1s\"\n}"
+	api, err := version.NewVersion(l.Info().API)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := l.want(Container, hcl)
+	newer := l.tables.container.Newer(want, api)
+	if api.LessThan(version.Must(version.NewVersion("1.44"))) != (len(newer) == 1 && newer[0].Path == "healthcheck.start_interval") {
+		t.Errorf("API %s is too old for %v", api, newer)
+	}
+	o, err := containers{l.Engine}.Create(t.Context(), l.request(Container, want))
+	switch {
+	case err == nil:
+		l.same(o, hcl)
+	case len(newer) == 0 || !strings.Contains(err.Error(), "requires API version 1.44"):
+		t.Errorf("got %v", err)
 	}
 }
