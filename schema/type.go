@@ -17,6 +17,11 @@ type Type struct {
 	Doc   string // one paragraph of Markdown
 	Attrs []Attr // arguments, nested blocks and computed attributes
 
+	// Absent are the arguments and blocks that Terraform's Docker provider has
+	// here and gapool does not yet, with a sentence on what to do instead; ""
+	// for none.
+	Absent map[string]string
+
 	// Addition marks a type that Terraform's Docker provider does not have.
 	Addition bool
 	// ByName marks a type whose live object is found by its name alone, since
@@ -120,6 +125,8 @@ type Block struct {
 	Key []string
 	// Label names the label of a Map block for the documentation.
 	Label string
+	// Absent is as that of a Type.
+	Absent map[string]string
 }
 
 // Nesting says how often a block may be written and what it decodes to.

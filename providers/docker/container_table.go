@@ -135,6 +135,21 @@ func containerTable() *schema.Type {
 			{Name: "exit_code", Type: cty.Number, Computed: true, Volatile: true, Doc: "Exit code of a container that has ended; null while it runs."},
 			{Name: "network_data", Type: cty.List(networkData), Computed: true, Volatile: true, Doc: "Its addresses, by network."},
 		},
+		Absent: map[string]string{
+			"cgroup_parent": "",
+			"cgroupns_mode": "",
+			"container_read_refresh_timeout_milliseconds": "Remove it: a container that runs is seen at once, and wait_timeout says how long a health check may take.",
+			"cpu_period":        "Set cpus.",
+			"cpu_quota":         "Set cpus.",
+			"device_read_bps":   "",
+			"device_read_iops":  "",
+			"device_requests":   "GPUs are asked for with gpus.",
+			"device_write_bps":  "",
+			"device_write_iops": "",
+			"platform":          "Set it in the docker_image that the container is made from.",
+			"storage_opts":      "",
+			"timeouts":          "Remove it: wait_timeout says how long a container may take to be ready, stop_timeout how long to end.",
+		},
 		Validate:  validateContainer,
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
@@ -163,6 +178,8 @@ func portsBlock() *schema.Block {
 	}}
 }
 
+const declareVolume = "Give the volume a docker_volume of its own, and set it there."
+
 func mountsBlock() *schema.Block {
 	return &schema.Block{Nesting: schema.List, Key: []string{"target"}, Attrs: []schema.Attr{
 		{Name: "target", Type: cty.String, Required: true, Normal: cleanPath, Check: checkAbsolute, Doc: "Path in the container."},
@@ -174,6 +191,8 @@ func mountsBlock() *schema.Block {
 		}}},
 		{Name: "volume_options", Doc: "Of a `volume`.", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
 			{Name: "no_copy", Type: cty.Bool, Doc: "Whether an empty volume stays empty and does not get what the image has there."},
+		}, Absent: map[string]string{
+			"driver_name": declareVolume, "driver_options": declareVolume, "labels": declareVolume, "subpath": "",
 		}}},
 		{Name: "tmpfs_options", Doc: "Of a `tmpfs`.", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
 			{Name: "size_bytes", Type: cty.Number, Check: atLeast(0), Doc: "Its size in bytes."},
@@ -189,7 +208,7 @@ func volumesBlock() *schema.Block {
 		{Name: "host_path", Type: cty.String, Normal: cleanPath, Check: checkAbsolute, Doc: "Path on the engine's machine, which makes it where it is missing."},
 		{Name: "read_only", Type: cty.Bool, Default: cty.False, Doc: "Whether it cannot be written to."},
 		{Name: "selinux_relabel", Type: cty.String, Check: oneOf("z", "Z"), Doc: "SELinux label: `z` for many containers, `Z` for this one."},
-	}}
+	}, Absent: map[string]string{"from_container": "Name the volumes that the other container has."}}
 }
 
 func networksBlock() *schema.Block {
@@ -198,7 +217,7 @@ func networksBlock() *schema.Block {
 		{Name: "aliases", Type: cty.Set(cty.String), Default: cty.SetValEmpty(cty.String), Doc: "Further names of the container on that network."},
 		{Name: "ipv4_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed address. The network needs a `subnet` of its own for that."},
 		{Name: "ipv6_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed IPv6 address."},
-	}}
+	}, Absent: map[string]string{"driver_opts": "", "gw_priority": "", "link_local_ips": "", "mac_address": ""}}
 }
 
 // primaryChanges reports whether the first network, by which the engine

@@ -42,13 +42,14 @@ func imageTable() *schema.Type {
 			{Name: "triggers", Type: cty.Map(cty.String), Doc: "With `build`: any values that, when they change, build the image anew."},
 			{Name: "keep_locally", Type: cty.Bool, Doc: "Whether the name stays on the engine when the resource is destroyed."},
 			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
-			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable()}},
+			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable(), Absent: buildAbsent()}},
 			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
 				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers."},
 			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the image, `sha256:…`."},
 			{Name: "image_id", Type: cty.String, Computed: true, Doc: "The same: what a container's `image` is best set to."},
 			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
 		},
+		Absent: map[string]string{"timeouts": "Remove it: pulls and builds take the time that they take, and Ctrl-C ends them."},
 		Validate: func(v cty.Value) []schema.Problem {
 			b := v.GetAttr("build")
 			if b.IsKnown() && !b.IsNull() && known(v, "pull_triggers") {
@@ -88,6 +89,44 @@ func buildTable() []schema.Attr {
 				{Name: "env", Type: cty.String, Doc: "Environment variable that holds it."},
 			},
 		}},
+	}
+}
+
+// buildAbsent is what Terraform's provider has for a build besides.
+func buildAbsent() map[string]string {
+	const (
+		buildKit = "Remove it: images are built with BuildKit, which does not know it."
+		engine   = "Remove it: images are built by BuildKit in the engine, and nothing else."
+		own      = "Remove it: gapool sees to that itself."
+	)
+	return map[string]string{
+		"additional_contexts": "",
+		"auth_config":         "Remove it: credentials are those of docker login.",
+		"build_id":            own,
+		"build_log_file":      "Remove it: an apply shows the build's log.",
+		"builder":             engine,
+		"cache_to":            "",
+		"cgroup_parent":       buildKit,
+		"cpu_period":          buildKit,
+		"cpu_quota":           buildKit,
+		"cpu_set_cpus":        buildKit,
+		"cpu_set_mems":        buildKit,
+		"cpu_shares":          buildKit,
+		"isolation":           buildKit,
+		"memory":              buildKit,
+		"memory_swap":         buildKit,
+		"provenance":          "",
+		"remote_context":      "Name a folder with context.",
+		"sbom":                "",
+		"security_opt":        buildKit,
+		"session_id":          own,
+		"shm_size":            "",
+		"squash":              buildKit,
+		"suppress_output":     own,
+		"tag":                 "Give each further name a docker_image of its own with the same build.",
+		"ulimit":              "",
+		"use_legacy_builder":  engine,
+		"version":             engine,
 	}
 }
 
