@@ -288,7 +288,14 @@ func tables() []*schema.Type {
 			name,
 			{Name: "driver", Type: cty.String, Change: schema.Replace},
 		}},
-		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
+		{Name: "docker_container", Renames: true, Brings: func(v cty.Value) (list []schema.Named) {
+			for _, u := range uses("docker_container", v) {
+				if u.Kind == "docker_volume" {
+					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
+				}
+			}
+			return list
+		}, Attrs: []schema.Attr{
 			renamed, computed("id"),
 			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
 			{Name: "health", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
@@ -321,7 +328,9 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 		}
 		for it := v.ElementIterator(); it.Next(); {
 			_, e := it.Element()
-			refs = append(refs, providers.Ref{Kind: block.kind, Name: e.GetAttr(block.name).AsString()})
+			if name := e.GetAttr(block.name); name.IsKnown() {
+				refs = append(refs, providers.Ref{Kind: block.kind, Name: name.AsString()})
+			}
 		}
 	}
 	return refs

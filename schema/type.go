@@ -49,6 +49,11 @@ type Type struct {
 	// address. It is given the normal form without marks, parts of which may
 	// be unknown.
 	Remarks func(cty.Value) []string
+	// Brings names the objects of other types that the engine makes by itself,
+	// unlabelled, where a new object names them and they are not there: the
+	// volumes that a container mounts. It is given the normal form without
+	// marks, parts of which may be unknown.
+	Brings func(cty.Value) []Named
 	// Derive fills computed attributes that follow from the configuration and
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
@@ -153,6 +158,9 @@ const (
 
 // Pairs names a nested block's two arguments that make one entry of a map.
 type Pairs struct{ Key, Value string }
+
+// Named is an object of a type by its name.
+type Named struct{ Type, Name string }
 
 // Problem is a mistake found by Type.Validate.
 type Problem struct {

@@ -153,6 +153,7 @@ func containerTable() *schema.Type {
 		Validate:  validateContainer,
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
+		Brings:    mountedVolumes,
 		Derive:    deriveUploads,
 	}
 }
@@ -209,6 +210,28 @@ func volumesBlock() *schema.Block {
 		{Name: "read_only", Type: cty.Bool, Default: cty.False, Doc: "Whether it cannot be written to."},
 		{Name: "selinux_relabel", Type: cty.String, Check: oneOf("z", "Z"), Doc: "SELinux label: `z` for many containers, `Z` for this one."},
 	}, Absent: map[string]string{"from_container": "Name the volumes that the other container has."}}
+}
+
+// mountedVolumes are the volumes that a container names. The engine makes what
+// is not there.
+func mountedVolumes(v cty.Value) []schema.Named {
+	var out []schema.Named
+	add := func(block cty.Value, attr string) {
+		if name := text(block, attr); name != "" {
+			out = append(out, schema.Named{Type: Volume, Name: name})
+		}
+	}
+	for _, m := range blocks(v, "mounts") {
+		if m.IsKnown() && text(m, "type") == "volume" {
+			add(m, "source")
+		}
+	}
+	for _, m := range blocks(v, "volumes") {
+		if m.IsKnown() {
+			add(m, "volume_name")
+		}
+	}
+	return out
 }
 
 func networksBlock() *schema.Block {
