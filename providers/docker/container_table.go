@@ -83,7 +83,7 @@ func containerTable() *schema.Type {
 			}}}),
 
 			{Name: "networks_advanced", Change: schema.Replace, ReplaceIf: primaryChanges,
-				Doc:   "Networks of the container. The first is its primary one, and to change that makes a new container; others are joined and left in place.",
+				Doc:   "Networks of the container. The first is its primary one: another network or address there makes a new container, other aliases take it off the network for a moment. Others are joined and left in place.",
 				Block: networksBlock()},
 			replace(schema.Attr{Name: "network_mode", Type: cty.String, Default: cty.StringVal("bridge"), Normal: normalNetworkMode,
 				Doc: "`bridge`, `host`, `none`, `container:NAME` or the name of a network. With `networks_advanced` it is left at `bridge`, and those are the container's networks."}),
@@ -244,7 +244,7 @@ func networksBlock() *schema.Block {
 }
 
 // primaryChanges reports whether the first network, by which the engine
-// started the container, is left or joined in another way.
+// started the container, is left or joined with another address.
 func primaryChanges(prior, want cty.Value) bool {
 	before, after := listOfBlocks(prior), listOfBlocks(want)
 	if len(before) == 0 || len(after) == 0 {
@@ -259,7 +259,9 @@ func primaryChanges(prior, want cty.Value) bool {
 		if text(w, "name") != text(before[0], "name") {
 			continue
 		}
-		for _, name := range []string{"aliases", "ipv4_address", "ipv6_address"} {
+		// Its aliases change by leaving and joining. Not so an address: what
+		// runs inside has bound it, or told it to others.
+		for _, name := range []string{"ipv4_address", "ipv6_address"} {
 			if set(w, name) && !w.GetAttr(name).RawEquals(before[0].GetAttr(name)) {
 				return true
 			}

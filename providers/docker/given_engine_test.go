@@ -3,12 +3,15 @@
 package docker
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/hashicorp/go-version"
@@ -279,5 +282,65 @@ func TestContainerStartInterval(t *testing.T) {
 		l.same(o, hcl)
 	case len(newer) == 0 || !strings.Contains(err.Error(), "requires API version 1.44"):
 		t.Errorf("got %v", err)
+	}
+}
+
+// The aliases on the primary network change in place: the container leaves the
+// network for a moment and goes on running, with the ports that it publishes.
+func TestContainerPrimaryAliases(t *testing.T) {
+	l := newLab(t)
+	l.create(Network, `name = "NAME-n"`)
+	l.create(Network, `name = "NAME-m"`)
+	const (
+		port   = "48764"
+		serves = "command = [\"sh\", \"-c\", \"while true; do echo hello | nc -l -p 80; done\"]\nstop_timeout = 0\nports {\ninternal = 80\nexternal = " + port + "\nip = \"127.0.0.1\"\n}\n"
+	)
+	asks := func() bool {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = c.Close() }()
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		said, err := bufio.NewReader(c).ReadString('\n')
+		return err == nil && said == "hello\n"
+	}
+	config := func(first, more string) string {
+		return "name = \"NAME-c\"\nimage = \"IMAGE\"\n" + serves + "networks_advanced {\nname = \"NAME-n\"\naliases = [" + first + "]\n}\n" + more
+	}
+	for _, more := range []string{"", "networks_advanced {\nname = \"NAME-m\"\naliases = [\"b\"]\n}\n"} {
+		hcl := config(`"a", "z"`, more)
+		o := l.create(Container, hcl)
+		since := l.docker("inspect", "-f", "{{.State.StartedAt}}", o.ID)
+		eventually(t, "it serves", asks)
+
+		// By hand, without the aliases; then the configuration gets others.
+		l.docker("network", "disconnect", l.name("n"), o.ID)
+		l.docker("network", "connect", "--alias", "by-hand", l.name("n"), o.ID)
+		for _, hcl := range []string{hcl, config(`"c"`, more), config("", more), hcl} {
+			if attrs, replaces := l.differs(o, hcl); !slices.Equal(slices.Compact(attrs), []string{"networks_advanced"}) || replaces {
+				t.Fatalf("differs in %v, replaces %v", attrs, replaces)
+			}
+			var err error
+			if o, err = l.update(l.find(o), hcl); err != nil {
+				t.Fatal(err)
+			}
+			l.same(o, hcl)
+			eventually(t, "it serves with other aliases", asks)
+		}
+		if now := l.docker("inspect", "-f", "{{.State.StartedAt}}", o.ID); now != since {
+			t.Errorf("it was started at %s and now at %s", since, now)
+		}
+		// One that does not run is seen to as well, and started after that.
+		l.docker("stop", o.ID)
+		l.docker("network", "disconnect", l.name("n"), o.ID)
+		l.docker("network", "connect", l.name("n"), o.ID)
+		o, err := l.update(l.find(o), hcl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.same(o, hcl)
+		eventually(t, "it serves after its start", asks)
+		l.docker("rm", "-f", o.ID)
 	}
 }
