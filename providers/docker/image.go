@@ -44,7 +44,8 @@ func imageTable() *schema.Type {
 			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
 			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable(), Absent: buildAbsent()}},
 			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
-				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers."},
+				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers. " +
+					"Arguments, labels and triggers enter by argon2id, salted with all else, so that a short secret among them is not read off it; of build secrets only the `id`s enter."},
 			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the image, `sha256:…`."},
 			{Name: "image_id", Type: cty.String, Computed: true, Doc: "The same: what a container's `image` is best set to."},
 			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
@@ -69,7 +70,7 @@ func buildTable() []schema.Attr {
 		{Name: "context", Type: cty.String, Required: true, Doc: "Folder whose files the Dockerfile can copy."},
 		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
 		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
-		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history, and `build_inputs` is a hash of them: secrets go into `secrets`."},
+		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history: secrets go into `secrets`."},
 		{Name: "build_arg", Type: cty.Map(cty.String), Doc: "The same as `build_args`."},
 		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
@@ -81,7 +82,7 @@ func buildTable() []schema.Attr {
 		{Name: "pull_parent", Type: cty.Bool, Doc: "Whether the base image is looked for in the registry though the engine has it."},
 		{Name: "remove", Type: cty.Bool, Doc: "Accepted and without effect: BuildKit leaves no containers behind."},
 		{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect, for the same reason."},
-		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`.", Block: &schema.Block{
+		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`, so another value alone builds nothing.", Block: &schema.Block{
 			Nesting: schema.List, Key: []string{"id"},
 			Attrs: []schema.Attr{
 				{Name: "id", Type: cty.String, Required: true, Doc: "Name of the secret in the Dockerfile."},
@@ -184,13 +185,7 @@ func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
 	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() || !platform.IsKnown() {
 		return schema.With(v, map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}), nil
 	}
-	o := buildOptions(dir, v)
-	if t := textMap(v, "triggers"); len(t) > 0 {
-		// A map of strings is always JSON, its keys in order.
-		list, _ := json.Marshal(t)
-		o.Labels["\x00triggers"] = string(list) // no label can be called so
-	}
-	inputs, err := build.Inputs(context.Background(), o)
+	inputs, err := build.Inputs(context.Background(), buildOptions(dir, v))
 	if err != nil {
 		return cty.NilVal, err
 	}
@@ -212,6 +207,7 @@ func buildOptions(dir string, v cty.Value) build.Options {
 		NetworkMode: text(b, "network_mode"),
 		ExtraHosts:  texts(b, "extra_hosts"),
 		CacheFrom:   texts(b, "cache_from"),
+		Triggers:    textMap(v, "triggers"),
 	}
 	for _, name := range []string{"build_args", "build_arg"} {
 		maps.Copy(o.Args, textMap(b, name))
