@@ -22,6 +22,7 @@ import (
 
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/docker/internal/build"
+	"github.com/gapool/gapool/providers/docker/internal/login"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -136,8 +137,8 @@ func buildAbsent() map[string]string {
 const untagged = "<none>"
 
 // imageName is the normal form of what a configuration or the engine calls an
-// image: `nginx` and `docker.io/library/nginx:latest` are one. An ID stays an
-// ID. What is no name at all stays what it is.
+// image: without a tag and with `latest`, without a host and with the usual one
+// it is one. An ID stays an ID. What is no name at all stays what it is.
 func imageName(s string) string {
 	if isHex(s) {
 		return "sha256:" + s
@@ -346,11 +347,7 @@ func (r images) credentials(name string) (string, error) {
 		return "", err
 	}
 	host := reference.Domain(ref)
-	server := host
-	if host == "docker.io" {
-		server = "https://index.docker.io/v1/" // what docker login calls it
-	}
-	a, err := r.e.config.GetAuthConfig(server)
+	a, err := login.For(r.e.config, host)
 	if err != nil {
 		return "", fmt.Errorf("credentials for %s: %w", host, err)
 	}

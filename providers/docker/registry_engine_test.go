@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/docker/cli/cli/config/types"
+
 	"github.com/gapool/gapool/providers"
 )
 
@@ -28,6 +30,7 @@ type upstream struct {
 	blobs map[string][]byte // by digest
 	types map[string]string // of manifests
 	list  string            // digest of what the tag means
+	user  string            // who may ask, with the password "secret"; "" for everybody
 }
 
 const (
@@ -92,6 +95,11 @@ func (r *upstream) push(content string, architectures ...string) {
 func (r *upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if user, password, _ := req.BasicAuth(); r.user != "" && (user != r.user || password != "secret") {
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		http.Error(w, `{"errors": [{"code": "UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+		return
+	}
 	if req.URL.Path == "/v2/" {
 		return
 	}
@@ -149,4 +157,20 @@ func TestImagePullAnew(t *testing.T) {
 	if o := pull("platform = \"linux/arm64\"\npull_triggers = [\"2\"]"); o.ID == other.ID {
 		t.Errorf("a trigger did not pull what was pushed")
 	}
+}
+
+func TestImagePullLogsIn(t *testing.T) {
+	l := newLab(t)
+	r := newUpstream(t, "private", "amd64", "arm64")
+	r.user = "ada"
+	req := l.request(Image, l.want(Image, `name = "`+r.host+"/"+l.name("i")+`:1"`))
+	if o, err := (images{l.Engine}).Create(t.Context(), req); err == nil {
+		t.Errorf("without a login it pulled %s", o.ID)
+	}
+	l.config.AuthConfigs = map[string]types.AuthConfig{r.host: {Username: "ada", Password: "secret"}}
+	o, err := images{l.Engine}.Create(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.docker("rmi", o.Name)
 }
