@@ -18,7 +18,7 @@ import (
 func clusterTable() *schema.Type {
 	return &schema.Type{Name: "ray_cluster", Virtual: true, Attrs: []schema.Attr{
 		{Name: "name", Type: cty.String, Required: true, Change: schema.Replace},
-		{Name: "image", Type: cty.String, Required: true, Change: schema.Update, Names: &schema.Named{Type: "docker_image", ID: "image_id"}},
+		{Name: "image", Type: cty.String, Required: true, Change: schema.Update, Names: &schema.Naming{Type: "docker_image", ID: "image_id"}},
 		{Name: "network", Type: cty.String, Change: schema.Update},
 		{Name: "head_env", Type: cty.String, Change: schema.Update},
 		{Name: "worker_env", Type: cty.String, Change: schema.Update},

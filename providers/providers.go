@@ -59,6 +59,7 @@ type Info struct {
 	ID      string // the engine's own, stable while it lives
 	Host    string // for people: "unix:///var/run/docker.sock"
 	Version string
+	API     string // the version of its API that is spoken: "1.41"; empty where there is none
 	CPUs    int
 	Memory  int64 // bytes
 }
@@ -93,7 +94,6 @@ type Owner struct {
 	UID                       string // unique for each attempt to create
 	Address                   string // a hint: it goes stale when things are moved
 	Deps                      []schema.Addr
-	Spec                      string // what forces replacement and cannot be read back
 }
 
 // Object is one live thing.

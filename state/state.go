@@ -46,7 +46,7 @@ type Record struct {
 	Attrs json.RawMessage `json:"attrs,omitempty"` // last known attributes that may be stored, never a secret; may be nil
 	// Sensitive names the attributes that held a secret when they were applied last.
 	Sensitive []string          `json:"sensitive,omitempty"`
-	Hashes    map[string]string `json:"hashes,omitempty"`   // attribute path to HashSecret of what cannot be read back
+	Hashes    map[string]string `json:"hashes,omitempty"`   // by attribute, HashSecret of a secret that the engine does not say back
 	Deps      []schema.Addr     `json:"deps,omitempty"`     // blocks it depends on; a set, kept in the order of CompareAddr
 	PrevTag   *string           `json:"prev_tag,omitempty"` // of an image: the ID its tag named before us, "" for nothing, nil where unknown
 

@@ -379,7 +379,9 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 			return diags
 		}
 	}
-	for _, d := range engine.Differences(c.Type, block, want, obj.Attrs, obj.Defaults) {
+	// What the engine does not say back it is taken to have as asked for.
+	live := engine.Recalled(c.Type, nil, want, obj.Attrs)
+	for _, d := range engine.Differences(c.Type, block, want, live, obj.Defaults) {
 		if d.Attr == "name" && s.Verb != engine.DoRename && (s.Candidate || c.Renamed()) {
 			continue // it takes the name later
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -129,6 +130,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
 	}
 	p.protect(c, w)
+	p.checkAPI(w)
 	p.changes[w.addr], p.wants[w.addr] = c, w
 	p.order = append(p.order, c)
 
@@ -155,12 +157,25 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	return c
 }
 
+// checkAPI refuses what the engine is too old for: it would pass over it.
+func (p *planner) checkAPI(w *wanted) {
+	info := p.info(w.provider)
+	api, err := version.NewVersion(info.API)
+	if err != nil {
+		return // no engine was asked, or it has no versions
+	}
+	for _, n := range w.typ.Newer(w.value, api) {
+		p.errorf(p.blockRange(w.addr), "The engine is too old", "%s: %s needs version %s of the Docker Engine API, and the engine at %s (%s) speaks %s. Remove the argument, or upgrade the engine.",
+			w.addr, n.Path, n.Since, info.Host, info.Version, info.API)
+	}
+}
+
 // compare settles what is to be done with an object that exists.
 func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.Value) {
 	obj := current.obj
 	c.Object, c.Adopted = obj, !current.recorded
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
-	live := p.liveAttrs(obj, bare)
+	live := p.liveAttrs(w.typ, c.Record, obj, bare)
 	c.Before = live
 	value, names := p.unsettled(w, live)
 	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
@@ -235,7 +250,7 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	case current != nil:
 		_, marks := w.value.UnmarkDeepWithPaths()
 		c.Object, c.Adopted = current.obj, !current.recorded
-		live := p.liveAttrs(c.Object, bareOf(w.value))
+		live := p.liveAttrs(w.typ, c.Record, c.Object, bareOf(w.value))
 		c.Before = hideLike(w.typ, live, marks)
 		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
 		if current.recorded {
@@ -252,11 +267,11 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 }
 
 // notWanted are the attributes that the configuration says nothing of, as null:
-// they are not recorded.
+// they are not recorded. What only the record tells stays in it.
 func notWanted(t *schema.Type, want cty.Value) map[string]cty.Value {
 	out := map[string]cty.Value{}
 	for i := range t.Attrs {
-		if a := &t.Attrs[i]; !a.Computed && want.GetAttr(a.Name).IsNull() {
+		if a := &t.Attrs[i]; !a.Computed && !a.Recorded && want.GetAttr(a.Name).IsNull() {
 			out[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
@@ -368,7 +383,7 @@ func (p *planner) pick(w *wanted, k *known, bare cty.Value, name string) *found 
 	replaces := make(map[*found]bool, len(k.objects))
 	if len(k.objects) > 1 {
 		for _, f := range k.objects {
-			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(f.obj, bare), f.obj.Defaults) {
+			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(w.typ, k.record, f.obj, bare), f.obj.Defaults) {
 				replaces[f] = replaces[f] || (d.Replace && !d.Unknown)
 			}
 		}

@@ -263,14 +263,19 @@ func (p *planner) remark(context.Context) {
 		block schema.Addr
 		text  string
 	}
+	made := p.made()
 	said := map[note][]schema.Addr{}
 	var order []note
 	for _, c := range p.plan.Changes {
-		if c.Type.Remarks == nil || c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
+		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
 			continue
 		}
 		bare, _ := c.After.UnmarkDeep()
-		for _, text := range c.Type.Remarks(bare) {
+		texts := p.brought(c, bare, made)
+		if c.Type.Remarks != nil {
+			texts = append(texts, c.Type.Remarks(bare)...)
+		}
+		for _, text := range texts {
 			n := note{c.Addr.Block(), text}
 			if said[n] == nil {
 				order = append(order, n)
@@ -285,6 +290,38 @@ func (p *planner) remark(context.Context) {
 		}
 		p.plan.Notes = append(p.plan.Notes, who+" "+n.text)
 	}
+}
+
+// brought says what the engine makes by itself for a new object, since nobody
+// declares it: it is not ours, so no destroy removes it.
+func (p *planner) brought(c *engine.Change, bare cty.Value, made map[nameKey]bool) []string {
+	if c.Type.Brings == nil || !p.o.Refresh || (c.Action != engine.Create && !c.Action.Replaces()) {
+		return nil
+	}
+	var texts []string
+	for _, n := range c.Type.Brings(bare) {
+		t := p.plan.Engines.Type(n.Type)
+		if t == nil || p.named(c.Provider, t, n.Name) != nil || made[nameKey{c.Provider, n.Type, ""}] {
+			continue
+		}
+		if !made[nameKey{c.Provider, n.Type, n.Name}] {
+			texts = append(texts, fmt.Sprintf("names %s %q, which is not there and which this plan does not make: the engine will make it, without gapool's labels, so that no destroy removes it. Declare it as a resource.",
+				n.Type, n.Name))
+		}
+	}
+	return texts
+}
+
+// made are the names that the plan makes or keeps. One that is not known yet is
+// the empty name, which may be any.
+func (p *planner) made() map[nameKey]bool {
+	out := map[nameKey]bool{}
+	for _, c := range p.plan.Changes {
+		if !c.After.IsNull() {
+			out[nameKey{c.Provider, c.Type.Name, nameOf(bareOf(c.After))}] = true
+		}
+	}
+	return out
 }
 
 func verbOf(a engine.Action) string {

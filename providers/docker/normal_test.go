@@ -340,7 +340,7 @@ func TestNetworkOptionsOfTheEngine(t *testing.T) {
 
 func TestOwner(t *testing.T) {
 	o := providers.Owner{
-		Stack: "s", Workspace: "w", Lineage: "l", UID: "u", Address: `docker_container.a["x, y"]`, Spec: "spec",
+		Stack: "s", Workspace: "w", Lineage: "l", UID: "u", Address: `docker_container.a["x, y"]`,
 		Deps: []schema.Addr{{Type: Network, Name: "n"}, {Type: Volume, Name: "v", Key: schema.StringKey(`"`)}},
 	}
 	labels := mergeLabels(map[string]string{"a": "1", "gapool.uid": "forged"}, o)

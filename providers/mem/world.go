@@ -163,7 +163,7 @@ func New(name string, config *schema.Type, types []*schema.Type, opts ...Option)
 		config:  config,
 		types:   slices.SortedFunc(slices.Values(types), func(a, b *schema.Type) int { return cmp.Compare(a.Name, b.Name) }),
 		byName:  make(map[string]*schema.Type, len(types)),
-		info:    providers.Info{ID: "mem:" + name, Host: "mem://" + name, Version: "1", CPUs: 4, Memory: 8 << 30},
+		info:    providers.Info{ID: "mem:" + name, Host: "mem://" + name, Version: "1", API: "1.41", CPUs: 4, Memory: 8 << 30},
 		cluster: map[string]cluster{},
 		late:    -1,
 	}

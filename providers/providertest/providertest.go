@@ -256,7 +256,7 @@ func (s *suite) request(kind, name string, set map[string]cty.Value) *providers.
 		Owner: providers.Owner{
 			Stack: s.stack, Workspace: "default", Lineage: "0c6b2ba2-7ef4-4d35-b4b1-1dc4d8c1e0a5",
 			UID: fmt.Sprintf("%s-%d", s.stack, s.next()), Address: addr.String(),
-			Deps: []schema.Addr{{Type: "docker_image", Name: "a"}}, Spec: "spec",
+			Deps: []schema.Addr{{Type: "docker_image", Name: "a"}},
 		},
 		Name: name, Want: want, Dir: s.h.Dir,
 		Report: func(providers.Progress) {},
