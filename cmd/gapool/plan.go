@@ -74,9 +74,8 @@ func (f *planFlags) mode() (engine.Mode, error) {
 	}
 }
 
-// make reads, decides and takes the guards of the engines on which the plan
-// changes something. The caller releases the lock and closes the plan's
-// engines.
+// make takes the lock and, before anything is read, the guards of the engines,
+// reads and decides. The caller releases the lock and closes the plan's engines.
 func (f *planFlags) make(ctx context.Context, s *session, verb string) (*engine.Plan, *state.Lock, *state.Loaded, error) {
 	mode, err := f.mode()
 	if err != nil {
@@ -94,40 +93,18 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string) (*engine.
 		Config: s.cfg, Vars: vars, Stack: s.stack, NamedStack: s.namedStack, Workspace: s.workspace,
 		Loaded: loaded, Providers: s.providers, Mode: mode, Targets: f.targets, Replace: f.replace,
 		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force,
+		Connected: lock.Guard,
+		Waiting: func(d time.Duration) {
+			fmt.Fprintf(s.stderr, "An earlier run was cut off; waiting %s for what it began to come to its end.\n", d.Round(time.Second))
+		},
 	})
 	if err := s.warn(diags); err != nil {
 		lock.Release()
 		return nil, nil, nil, err
 	}
-	if f.refresh {
-		if err := guard(ctx, p, lock); err != nil {
-			p.Engines.Close()
-			lock.Release()
-			return nil, nil, nil, err
-		}
-	}
 	n := p.Summary()
 	s.log.Info("planned", "add", n.Add, "change", n.Change, "destroy", n.Destroy, "steps", len(p.Steps))
 	return p, lock, loaded, nil
-}
-
-// guard keeps other checkouts of this user off the engines that the plan is for.
-func guard(ctx context.Context, p *engine.Plan, lock *state.Lock) error {
-	done := map[string]bool{}
-	for _, c := range p.Changes {
-		if done[c.Provider] {
-			continue
-		}
-		done[c.Provider] = true
-		e, err := p.Engines.Get(ctx, c.Provider)
-		if err != nil {
-			return err
-		}
-		if err := lock.Guard(ctx, e.Info().ID); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (c *cli) planCmd() *cobra.Command {

@@ -47,6 +47,13 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
+	// Connected is told of each engine before anything is read: what keeps others
+	// off it is taken here, since two that read the same would do the same. Its
+	// error ends the plan. It may be nil.
+	Connected func(ctx context.Context, engineID string) error
+	// Waiting is told how long the plan waits for what an earlier run began. It
+	// may be nil.
+	Waiting func(time.Duration)
 	// Sleep waits; nil is a real wait. Tests have their own.
 	Sleep func(context.Context, time.Duration) error
 }
