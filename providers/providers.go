@@ -208,6 +208,13 @@ type Renamer interface {
 	Rename(ctx context.Context, obj *Object, name string) (*Object, error)
 }
 
+// Lingerer is a Resource whose Delete may have an effect long after its caller
+// died: a stop that gives a container its time to end.
+type Lingerer interface {
+	// Linger is how much longer than that of another call it may take.
+	Linger(req *Request) time.Duration
+}
+
 // Lowerer is a Provider some of whose types are made of others: a cluster of
 // its members.
 type Lowerer interface {

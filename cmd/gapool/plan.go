@@ -90,8 +90,8 @@ func (p *planned) close() {
 	p.lock.Release()
 }
 
-// make reads, decides and takes the guards of the engines on which the plan
-// changes something. The caller closes what it returns. from is the plan file
+// make takes the lock and, before anything is read, the guards of the engines,
+// reads and decides. The caller closes what it returns. from is the plan file
 // that the plan is made again from; nil for a new plan.
 func (f *planFlags) make(ctx context.Context, s *session, verb string, from *planfile.File) (*planned, error) {
 	mode, err := f.mode()
@@ -110,6 +110,10 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 		Config: s.cfg, Vars: vars, Stack: s.stack, NamedStack: s.namedStack, Workspace: s.workspace,
 		Loaded: loaded, Providers: s.providers, Mode: mode, Targets: f.targets, Replace: f.replace,
 		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force,
+		Connected: lock.Guard,
+		Waiting: func(d time.Duration) {
+			fmt.Fprintf(s.stderr, "An earlier run was cut off; waiting %s for what it began to come to its end.\n", d.Round(time.Second))
+		},
 	}
 	if from != nil {
 		o.Leaving = from.Leaving()
@@ -120,34 +124,9 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 		return nil, err
 	}
 	made := &planned{p, lock, loaded, vars}
-	if f.refresh {
-		if err := guard(ctx, p, lock); err != nil {
-			made.close()
-			return nil, err
-		}
-	}
 	n := p.Summary()
 	s.log.Info("planned", "add", n.Add, "change", n.Change, "destroy", n.Destroy, "steps", len(p.Steps))
 	return made, nil
-}
-
-// guard keeps other checkouts of this user off the engines that the plan is for.
-func guard(ctx context.Context, p *engine.Plan, lock *state.Lock) error {
-	done := map[string]bool{}
-	for _, c := range p.Changes {
-		if done[c.Provider] {
-			continue
-		}
-		done[c.Provider] = true
-		e, err := p.Engines.Get(ctx, c.Provider)
-		if err != nil {
-			return err
-		}
-		if err := lock.Guard(ctx, e.Info().ID); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (c *cli) planCmd() *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -565,17 +566,27 @@ func (r *runner) delete(ctx context.Context, s *engine.Step) error {
 		}
 		return err
 	}
+	req := r.request(s)
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
-		UID: s.Target.Owner.UID, TargetID: s.Target.ID, Name: s.Target.Name,
+		UID: s.Target.Owner.UID, TargetID: s.Target.ID, Name: s.Target.Name, Timeout: lingers(res, req),
 	})
 	if err != nil {
 		return err
 	}
-	if err := res.Delete(ctx, r.request(s)); err != nil {
+	if err := res.Delete(ctx, req); err != nil {
 		return r.lost(n, c.Addr, err)
 	}
 	return r.j.Outcome(n, c.Addr, r.without(s))
+}
+
+// lingers is for how many seconds a delete may go on without us.
+func lingers(res providers.Resource, req *providers.Request) int {
+	l, ok := res.(providers.Lingerer)
+	if !ok {
+		return 0
+	}
+	return int(math.Ceil(l.Linger(req).Seconds()))
 }
 
 // without takes the step's object out of the record.

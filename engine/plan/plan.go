@@ -50,6 +50,13 @@ type Options struct {
 	// Leaving are members of clusters that a plan file takes away, so that it is
 	// not chosen again who goes.
 	Leaving []schema.Addr
+	// Connected is told of each engine before anything is read: what keeps others
+	// off it is taken here, since two that read the same would do the same. Its
+	// error ends the plan. It may be nil.
+	Connected func(ctx context.Context, engineID string) error
+	// Waiting is told how long the plan waits for what an earlier run began. It
+	// may be nil.
+	Waiting func(time.Duration)
 	// Sleep waits; nil is a real wait. Tests have their own.
 	Sleep func(context.Context, time.Duration) error
 }

@@ -236,7 +236,7 @@ func (n normalizer) defaults() map[string]cty.Value {
 		"log_driver":    cty.StringVal("json-file"),
 		"security_opts": stringSet(nil),
 		"shm_size":      cty.NumberIntVal(64),
-		"stop_timeout":  cty.NumberIntVal(10),
+		"stop_timeout":  cty.NumberIntVal(defaultStop),
 		"ulimit":        list("ulimit"),
 	} {
 		if given[attr] {

@@ -49,6 +49,7 @@ type World struct {
 	info    providers.Info
 	uses    func(kind string, attrs cty.Value) []providers.Ref
 	lies    func(kind string, attrs cty.Value) map[string]cty.Value
+	lingers func(kind string, attrs cty.Value) time.Duration
 	cluster map[string]cluster
 	late    int
 	file    *file
@@ -124,6 +125,11 @@ func Uses(f func(kind string, attrs cty.Value) []providers.Ref) Option {
 // of the table's types. What it leaves out is null, of a collection empty.
 func Defaults(f func(kind string, attrs cty.Value) map[string]cty.Value) Option {
 	return func(w *World) { w.lies = f }
+}
+
+// Lingers tells how long an object with these attributes may take to stop.
+func Lingers(f func(kind string, attrs cty.Value) time.Duration) Option {
+	return func(w *World) { w.lingers = f }
 }
 
 // Cluster gives the virtual type kind members, which are of the type member:
