@@ -323,7 +323,7 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 		return nil
 	}
 	// An image without a tag is one that the engine has, whatever it is.
-	if image := attrs.GetAttr("image"); !image.IsNull() && strings.Contains(image.AsString(), ":") {
+	if image := attrs.GetAttr("image"); image.IsKnown() && !image.IsNull() && strings.Contains(image.AsString(), ":") {
 		refs = append(refs, providers.Ref{Kind: "docker_image", Name: image.AsString()})
 	}
 	for _, block := range []struct{ attr, name, kind string }{{"network", "name", "docker_network"}, {"mount", "volume", "docker_volume"}} {
