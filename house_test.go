@@ -20,6 +20,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distribution/reference"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gapool/gapool/providers/docker"
@@ -46,9 +47,10 @@ var mayImport = map[string][]string{
 	"providers/providertest": {"schema", "providers"},
 	"engine":                 {"schema", "state", "providers"},
 	"engine/plan":            {"schema", "state", "providers", "engine"},
+	"engine/planfile":        {"schema", "state", "providers", "engine"},
 	"engine/apply":           {"schema", "state", "providers", "engine"},
 	"cmd": {
-		"schema", "state", "providers", "engine", "engine/plan", "engine/apply",
+		"schema", "state", "providers", "engine", "engine/plan", "engine/planfile", "engine/apply",
 		"providers/docker", "providers/ray", "providers/mem",
 	},
 }
@@ -144,6 +146,26 @@ func TestNothingHappensInInit(t *testing.T) {
 				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
 					t.Errorf("%s/%s has a func init", p.ImportPath, name)
 				}
+			}
+		}
+	}
+}
+
+// Which registry a name without a host means is the library's to know, and a
+// person's to configure: the program names none.
+func TestNoRegistryIsNamed(t *testing.T) {
+	usual, err := reference.ParseNormalizedNamed("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range ours(t) {
+		for _, name := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(text), reference.Domain(usual)) {
+				t.Errorf("%s/%s names the host %s", p.ImportPath, name, reference.Domain(usual))
 			}
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func clusterTable() *schema.Type {
 	return &schema.Type{Name: "ray_cluster", Virtual: true, Attrs: []schema.Attr{
 		{Name: "name", Type: cty.String, Required: true, Change: schema.Replace},
-		{Name: "image", Type: cty.String, Required: true, Change: schema.Update},
+		{Name: "image", Type: cty.String, Required: true, Change: schema.Update, Names: &schema.Naming{Type: "docker_image", ID: "image_id"}},
 		{Name: "network", Type: cty.String, Change: schema.Update},
 		{Name: "head_env", Type: cty.String, Change: schema.Update},
 		{Name: "worker_env", Type: cty.String, Change: schema.Update},
@@ -327,6 +327,47 @@ func TestAnImageThatProvesEqualKeepsTheCluster(t *testing.T) {
 	}
 	l.options = nil
 	l.settled()
+}
+
+// TestAClusterFollowsTheNameOfItsImage builds anew the image that it names, by a
+// reference or by a word.
+func TestAClusterFollowsTheNameOfItsImage(t *testing.T) {
+	for _, image := range []string{"docker_image.app.name", `"app:latest"`} {
+		for _, parallelism := range []int{1, 4} {
+			t.Run(fmt.Sprint(image, " ", parallelism), func(t *testing.T) {
+				l := clusterLab(t)
+				l.parallelism = parallelism
+				named := []string{`name   = "app"`, `name   = "app:latest"`, "docker_image.app.image_id", image}
+				l.write(cluster(named...))
+				at := l.order()
+				l.apply()
+				inThisOrder(t, at, "create docker_image.app", "create "+headAddr)
+				l.settled()
+				was := l.world.String()
+
+				t.Log("it proves to be the same")
+				flags(l, []string{"-replace=docker_image.app"})
+				sums(t, l.apply(), engine.Summary{Add: 5, Change: 1, Destroy: 5})
+				if got := l.world.String(); got != was {
+					t.Errorf("it was\n%sand is\n%s", was, got)
+				}
+				l.options = nil
+				l.settled()
+
+				t.Log("it is another one")
+				l.write(cluster(append(named, `inputs = "a"`, `inputs = "b"`)...))
+				at = l.order()
+				p := l.apply()
+				sums(t, p, engine.Summary{Add: 5, Change: 1, Destroy: 5})
+				inThisOrder(t, at, "create docker_image.app", "delete "+worker0, "delete "+headAddr, "create "+headAddr, "create "+worker0, "update ray_cluster.pool")
+				if got, want := sketch(p), "-/+ "+worker0+` [image "app:latest"→unknown replaces] only if [docker_image.app.image_id]`; !strings.Contains(got, want) {
+					t.Errorf("the plan does not say %s:\n%s", want, got)
+				}
+				l.report = nil
+				l.settled()
+			})
+		}
+	}
 }
 
 // TestClusterIsRemoved takes the block out of the configuration.

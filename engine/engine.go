@@ -161,6 +161,7 @@ type OutputChange struct {
 // Drift is a difference between what the state recorded and what is there.
 type Drift struct {
 	Addr schema.Addr
+	Type *schema.Type
 	// What in words that follow the address: "was removed outside of gapool".
 	What        string
 	Differences []schema.Difference // Want is what was recorded

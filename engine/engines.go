@@ -73,6 +73,18 @@ func (e *Engines) Get(ctx context.Context, key string) (providers.Engine, error)
 	return eng, nil
 }
 
+// Known is what the engines that are connected say of themselves, by provider
+// key.
+func (e *Engines) Known() map[string]providers.Info {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := make(map[string]providers.Info, len(e.open))
+	for key, eng := range e.open {
+		out[key] = eng.Info()
+	}
+	return out
+}
+
 // Close ends all connections.
 func (e *Engines) Close() {
 	e.mu.Lock()

@@ -127,6 +127,40 @@ func (g *Graph) findDependencies() {
 	}
 }
 
+// Follow lets the first block of each pair come after the second, which it
+// names by a word that is no reference, unless that one depends on it.
+func (g *Graph) Follow(pairs [][2]schema.Addr) {
+	if len(pairs) == 0 {
+		return
+	}
+	for _, p := range pairs {
+		block, named := g.index[p[0].String()], g.index[p[1].String()]
+		if !g.reaches(named, block) {
+			g.connect(g.nodes[block], g.nodes[named].name, g.nodes[block].resource.Range)
+		}
+	}
+	g.sorted, _ = order(len(g.nodes), func(i int) []int { return g.nodes[i].needs })
+	g.findDependencies()
+}
+
+// reaches reports whether a node needs another one, through others too, or is
+// that one.
+func (g *Graph) reaches(from, to int) bool {
+	seen := map[int]bool{from: true}
+	for open := []int{from}; len(open) > 0; open = open[1:] {
+		if open[0] == to {
+			return true
+		}
+		for _, i := range g.nodes[open[0]].needs {
+			if !seen[i] {
+				seen[i] = true
+				open = append(open, i)
+			}
+		}
+	}
+	return false
+}
+
 // Resources returns the resource blocks, each after those it depends on.
 func (g *Graph) Resources() []*schema.Resource {
 	var out []*schema.Resource

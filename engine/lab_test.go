@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -276,6 +277,8 @@ func tables() []*schema.Type {
 			{Name: "image_id", Type: cty.String, Computed: true},
 			{Name: "inputs", Type: cty.String, Computed: true, Change: schema.Replace}, // they make the ID
 			{Name: "note", Type: cty.String, Change: schema.Update},
+			{Name: "platform", Type: cty.String, Change: schema.Replace, Recorded: true},
+			{Name: "pull_triggers", Type: cty.Set(cty.String), Change: schema.Replace, Recorded: true},
 		}},
 		{Name: "docker_network", Attrs: []schema.Attr{
 			name, computed("id"),
@@ -286,10 +289,21 @@ func tables() []*schema.Type {
 			name,
 			{Name: "driver", Type: cty.String, Change: schema.Replace},
 		}},
-		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
+		{Name: "docker_container", Renames: true, Brings: func(v cty.Value) (list []schema.Named) {
+			for _, u := range uses("docker_container", v) {
+				if u.Kind == "docker_volume" {
+					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
+				}
+			}
+			return list
+		}, Attrs: []schema.Attr{
 			renamed, computed("id"),
 			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
-			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
+			{Name: "health", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
+				{Name: "interval", Type: cty.String, Since: "1.9"}, // which is before 1.41
+				{Name: "start_interval", Type: cty.String, Since: "1.44"},
+			}}},
+			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace, Names: &schema.Naming{Type: "docker_image", ID: "image_id"}},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
@@ -308,6 +322,10 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 	if kind != "docker_container" {
 		return nil
 	}
+	// An image without a tag is one that the engine has, whatever it is.
+	if image := attrs.GetAttr("image"); image.IsKnown() && !image.IsNull() && strings.Contains(image.AsString(), ":") {
+		refs = append(refs, providers.Ref{Kind: "docker_image", Name: image.AsString()})
+	}
 	for _, block := range []struct{ attr, name, kind string }{{"network", "name", "docker_network"}, {"mount", "volume", "docker_volume"}} {
 		v := attrs.GetAttr(block.attr)
 		if v.IsNull() || !v.IsKnown() {
@@ -315,7 +333,9 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 		}
 		for it := v.ElementIterator(); it.Next(); {
 			_, e := it.Element()
-			refs = append(refs, providers.Ref{Kind: block.kind, Name: e.GetAttr(block.name).AsString()})
+			if name := e.GetAttr(block.name); name.IsKnown() {
+				refs = append(refs, providers.Ref{Kind: block.kind, Name: name.AsString()})
+			}
 		}
 	}
 	return refs

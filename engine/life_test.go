@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -117,5 +119,46 @@ func TestARemovedObjectLeavesTheRecord(t *testing.T) {
 	l.destroy()
 	if p := l.plan(); len(p.Drift) > 0 {
 		t.Errorf("something is recorded still: %v", p.Drift)
+	}
+}
+
+// What only the record tells stays in it when a refresh writes it anew, and of
+// a secret there is a hash.
+func TestRefreshKeepsWhatOnlyTheRecordTells(t *testing.T) {
+	l := newLab(t)
+	const before = `
+variable "secret" {
+  default   = "hunter2"
+  sensitive = true
+}
+resource "docker_image" "app" {
+  name          = "app:latest"
+  platform      = "linux/amd64"
+  pull_triggers = [var.secret]
+}
+`
+	l.write(before)
+	l.apply()
+	l.settled()
+
+	l.write(`resource "docker_image" "app" { name = "app:latest" }`)
+	l.mode = engine.RefreshOnly
+	l.apply()
+	l.mode = engine.Normal
+	if p := l.plan(); p.Summary() != (engine.Summary{Add: 1, Destroy: 1}) {
+		t.Errorf("after a refresh nobody knows what was asked for:\n%s", sketch(p))
+	}
+	l.write(before)
+	for _, name := range []string{"state.json", "journal.jsonl"} {
+		text, err := os.ReadFile(filepath.Join(l.stateDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), "hunter") {
+			t.Errorf("%s has the secret", name)
+		}
+	}
+	if p := l.plan(); !p.Empty() {
+		t.Errorf("what is wanted is what was applied last:\n%s", sketch(p))
 	}
 }

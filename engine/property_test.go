@@ -22,18 +22,27 @@ type block struct {
 	n          int    // instances
 	setting    string // what the kind has to set; a change of it may replace
 	memory     int
-	early      bool  // create_before_destroy
-	word       bool  // of a container: it names single networks by a word
-	refs       []int // of a container: blocks that it is attached to; of a network: blocks in its labels
-	after      []int // depends_on
-	triggers   []int // replace_triggered_by
+	early      bool   // create_before_destroy
+	word       bool   // of a container: it names single networks by a word
+	image      string // of a container: how it is told its image
+	refs       []int  // of a container: blocks that it is attached to; of a network: blocks in its labels
+	after      []int  // depends_on
+	triggers   []int  // replace_triggered_by
 }
 
 type drawn []block
 
+// base is what the names of a block's objects begin with.
+func (b block) base() string {
+	if b.kind == "docker_image" {
+		return "image:" + b.name
+	}
+	return strings.TrimPrefix(b.kind, "docker_") + "-" + b.name
+}
+
 // instances are the names of a block's objects.
 func (b block) instances() []string {
-	base := strings.TrimPrefix(b.kind, "docker_") + "-" + b.name
+	base := b.base()
 	if b.many == "" {
 		return []string{base}
 	}
@@ -50,7 +59,7 @@ func (d drawn) text(at int) string {
 	var s strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&s, format+"\n", args...) }
 	line("resource %q %q {", b.kind, b.name)
-	base := strings.TrimPrefix(b.kind, "docker_") + "-" + b.name
+	base := b.base()
 	switch b.many {
 	case "count":
 		line("  count = %d", b.n)
@@ -113,13 +122,16 @@ func (d drawn) container(b block, line func(string, ...any)) {
 	image, env := `"scratch"`, fmt.Sprintf("A = %q", b.setting)
 	for _, i := range b.refs {
 		to := d[i]
-		for _, at := range to.each() {
+		for n, at := range to.each() {
 			ref := to.kind + "." + to.name + at
 			switch to.kind {
 			case "docker_image":
-				if image == `"scratch"` {
-					image = ref + ".image_id"
-				} else {
+				switch {
+				case image == `"scratch"` && b.image == "word":
+					image = fmt.Sprintf("%q", to.instances()[n])
+				case image == `"scratch"`:
+					image = ref + "." + b.image
+				default:
 					env += fmt.Sprintf(", I%d = %s.image_id", strings.Count(env, ","), ref)
 				}
 			case "docker_network":
@@ -171,6 +183,7 @@ func drawConfig(r *rapid.T) drawn {
 	for i := range rapid.IntRange(1, 7).Draw(r, "blocks") {
 		b := block{kind: rapid.SampledFrom(kindsDrawn).Draw(r, "kind"), name: string(rune('a' + i))}
 		b.many = rapid.SampledFrom([]string{"", "", "count", "for_each"}).Draw(r, "many")
+		b.image = rapid.SampledFrom([]string{"image_id", "name", "word"}).Draw(r, "image")
 		b.early = b.kind == "docker_container" && rapid.Bool().Draw(r, "early")
 		d = append(d, b)
 	}

@@ -21,6 +21,7 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 		Attrs: storedAttrs(c.Type, v), Deps: slices.Clone(c.Deps), Protected: c.Protect,
 	}
 	rec.Sensitive = sensitiveAttrs(c.Type, v)
+	rec.Hashes = recordedHashes(c.Type, v, c.Record)
 	if obj != nil {
 		if c.Type.Renames {
 			// Until a step renames it, it has another name than is wanted.
@@ -50,6 +51,100 @@ func sensitiveAttrs(t *schema.Type, v cty.Value) []string {
 		}
 	}
 	return names
+}
+
+// recordedHashes are the hashes of the secrets that only the record can tell.
+// One that is as before keeps its hash, so that the record stays the same.
+func recordedHashes(t *schema.Type, v cty.Value, old *state.Record) map[string]string {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
+		return nil
+	}
+	var hashes map[string]string
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		x := v.GetAttr(a.Name)
+		if !a.Recorded || !x.ContainsMarked() {
+			continue
+		}
+		text, ok := secretText(x)
+		if !ok {
+			continue
+		}
+		hash := ""
+		bare, _ := x.UnmarkDeep()
+		if old != nil && (bare.RawEquals(another(a.Implied())) || state.VerifySecret(old.Hashes[a.Name], text)) {
+			hash = old.Hashes[a.Name]
+		} else if h, err := state.HashSecret(text); err == nil {
+			hash = h // without one it counts as changed
+		}
+		if hashes == nil {
+			hashes = map[string]string{}
+		}
+		hashes[a.Name] = hash
+	}
+	return hashes
+}
+
+// secretText is a value as it goes into a hash.
+func secretText(v cty.Value) ([]byte, bool) {
+	v, _ = v.UnmarkDeep()
+	if !v.IsWhollyKnown() {
+		return nil, false
+	}
+	text, err := ctyjson.Marshal(v, v.Type())
+	return text, err == nil
+}
+
+// Recalled is the live value of an object with what the engine does not say
+// back as it was recorded; without a record, as it is wanted.
+func Recalled(t *schema.Type, rec *state.Record, want, live cty.Value) cty.Value {
+	set := map[string]cty.Value{}
+	var stored map[string]cty.Value
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		if !a.Recorded {
+			continue
+		}
+		if stored == nil {
+			stored = StoredValue(t, rec)
+		}
+		w, _ := want.GetAttr(a.Name).UnmarkDeep()
+		switch was, ok := stored[a.Name]; {
+		case ok:
+			set[a.Name] = was
+		case stored != nil && slices.Contains(rec.Sensitive, a.Name):
+			if text, ok := secretText(w); !ok || !state.VerifySecret(rec.Hashes[a.Name], text) {
+				w = another(a.Implied())
+			}
+			set[a.Name] = w.Mark(schema.SensitiveMark)
+		case stored != nil:
+			set[a.Name] = cty.NullVal(a.Implied())
+		case w.IsWhollyKnown():
+			set[a.Name] = w
+		}
+	}
+	if len(set) == 0 {
+		return live
+	}
+	return schema.With(live, set)
+}
+
+// another stands for a secret of which no more is known than that it is not the
+// wanted one. It is not null, so that it differs from that too. Nobody writes
+// such a string.
+func another(ty cty.Type) cty.Value {
+	switch {
+	case ty.IsSetType():
+		return cty.SetVal([]cty.Value{another(ty.ElementType())})
+	case ty.IsListType():
+		return cty.ListVal([]cty.Value{another(ty.ElementType())})
+	case ty.IsMapType():
+		return cty.MapVal(map[string]cty.Value{"": another(ty.ElementType())})
+	case ty == cty.String:
+		return cty.StringVal("\x00another")
+	default:
+		return cty.NullVal(ty)
+	}
 }
 
 func withName(v cty.Value, name string) cty.Value {

@@ -3,6 +3,8 @@
 package examples_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -221,6 +223,92 @@ resource "docker_container" "second" {
 	}
 	s.env = append(s.env, `GAPOOL_VAR_command=["sleep","1000000"]`)
 	s.apply()
+	s.settled()
+	s.must(0, "destroy", "-auto-approve")
+	s.nothingLeft()
+}
+
+const imageByName = `
+gapool {
+  stack = "NAME"
+}
+
+resource "docker_container" "word" {
+  name         = "NAME-word"
+  image        = "NAME:latest"
+  command      = ["sleep", "1000000"]
+  stop_timeout = 0
+}
+
+resource "docker_image" "app" {
+  name = "NAME"
+  build {
+    context = "image"
+    label   = { of = "NAME" }
+  }
+}
+
+resource "docker_container" "reference" {
+  name         = "NAME-reference"
+  image        = docker_image.app.name
+  command      = ["sleep", "1000000"]
+  stop_timeout = 0
+}
+`
+
+// Containers name their image, one by a reference and one by a word: they follow
+// each build that makes another image, in one apply, and no other.
+func TestContainersFollowTheNameOfTheirImage(t *testing.T) {
+	s := newStack(t)
+	t.Cleanup(func() { s.docker("image", "prune", "--force", "--filter", "label=of="+s.name) })
+	dockerfile := func(more string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Join(s.dir, "image"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s.write("image/Dockerfile", "FROM "+tinyImage(t)+"\n"+more)
+	}
+	containers := []string{s.name + "-word", s.name + "-reference"}
+	ids := func(of string) (all string) {
+		for _, c := range containers {
+			all += s.inspect("container", c, of) + "\n"
+		}
+		return all
+	}
+	dockerfile("ENV RELEASE=1\n")
+	s.write("main.gapool.hcl", imageByName)
+	s.apply()
+	s.settled()
+
+	t.Log("another image")
+	dockerfile("ENV RELEASE=2\n")
+	wants(t, s.must(2, "plan", "-detailed-exitcode").stdout,
+		"docker_container.word must be replaced, only if docker_image.app.image_id changes",
+		"docker_container.reference must be replaced, only if docker_image.app.image_id changes",
+		"3 to add, 0 to change, 3 to destroy")
+	s.apply()
+	image := s.inspect("image", s.name+":latest", ".Id")
+	if got, want := ids(".Image"), image+"\n"+image+"\n"; got != want {
+		t.Errorf("the containers run\n%sand not\n%s", got, want)
+	}
+	s.settled()
+
+	t.Log("a build that makes the same image")
+	was := ids(".Id")
+	s.apply("-replace=docker_image.app")
+	if got := ids(".Id"); got != was {
+		t.Errorf("the containers were\n%sand are\n%s", was, got)
+	}
+	s.settled()
+
+	t.Log("the tag is taken away, and made again of the same image")
+	s.docker("image", "tag", s.name+":latest", s.name+":other")
+	s.docker("image", "rm", s.name+":latest")
+	s.apply()
+	s.docker("image", "rm", s.name+":other")
+	if got := ids(".Id"); got != was {
+		t.Errorf("the containers were\n%sand are\n%s", was, got)
+	}
 	s.settled()
 	s.must(0, "destroy", "-auto-approve")
 	s.nothingLeft()

@@ -59,6 +59,7 @@ type Info struct {
 	ID      string // the engine's own, stable while it lives
 	Host    string // for people: "unix:///var/run/docker.sock"
 	Version string
+	API     string // the version of its API that is spoken: "1.41"; empty where there is none
 	CPUs    int
 	Memory  int64 // bytes
 }
@@ -71,7 +72,7 @@ type Scope struct {
 }
 
 // Ref names an object on an engine. ID is empty for a volume, which has none
-// but its name.
+// but its name, and where the question is what a name ByName means now.
 type Ref struct {
 	Kind, ID, Name string
 }
@@ -93,7 +94,6 @@ type Owner struct {
 	UID                       string // unique for each attempt to create
 	Address                   string // a hint: it goes stale when things are moved
 	Deps                      []schema.Addr
-	Spec                      string // what forces replacement and cannot be read back
 }
 
 // Object is one live thing.
@@ -197,13 +197,22 @@ type Resource interface {
 	// Delete removes Prior. What is gone already is a success.
 	Delete(ctx context.Context, req *Request) error
 	// Read returns the object that ref names: ErrNotFound only if the engine
-	// says that it does not exist.
+	// says that it does not exist. Of a type ByName it is what the name means
+	// now, whatever the ID, and an object that names it by a word is read as
+	// such only while the word means what the object was made with.
 	Read(ctx context.Context, ref Ref) (*Object, error)
 }
 
 // Renamer is a Resource whose objects can be renamed.
 type Renamer interface {
 	Rename(ctx context.Context, obj *Object, name string) (*Object, error)
+}
+
+// Lingerer is a Resource whose Delete may have an effect long after its caller
+// died: a stop that gives a container its time to end.
+type Lingerer interface {
+	// Linger is how much longer than that of another call it may take.
+	Linger(req *Request) time.Duration
 }
 
 // Lowerer is a Provider some of whose types are made of others: a cluster of

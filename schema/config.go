@@ -1,7 +1,10 @@
 package schema
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -15,6 +18,15 @@ type Config struct {
 	Dir     string // absolute
 	Root    *Module
 	Sources map[string][]byte // file name as in diagnostics → content, for snippets
+}
+
+// Digests is a hash of each file, by its path from the configuration's folder.
+func (c *Config) Digests() map[string]string {
+	out := make(map[string]string, len(c.Sources))
+	for name, src := range c.Sources {
+		out[filepath.Base(name)] = fmt.Sprintf("%x", sha256.Sum256(src))
+	}
+	return out
 }
 
 // Module is one module's blocks. Maps are keyed by the name in the file.

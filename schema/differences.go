@@ -39,6 +39,7 @@ type Difference struct {
 //   - A Merge attribute is wanted as the defaults overlaid with what is
 //     configured. Where the defaults are null, only the configured keys are
 //     compared.
+//   - A Recorded attribute that is left out is wanted to be left out.
 //   - A Demand attribute that is wanted false never differs.
 //   - A map is compared key by key, another argument as a whole.
 //   - Nested blocks are compared with their counterparts: a Single one
@@ -108,7 +109,7 @@ func (d *differ) compare(a *Attr, path cty.Path, configured, live, defaults cty.
 	if want.IsNull() {
 		want = defaults
 	}
-	if a.Volatile || want.IsNull() || a.Computed && configured.IsNull() {
+	if a.Volatile || want.IsNull() && !a.Recorded || a.Computed && configured.IsNull() {
 		return
 	}
 	if a.Change != None {

@@ -32,6 +32,9 @@ func WriteMarkdown(w io.Writer, types []*Type) error {
 		}
 		writeAttrs(b, "Arguments", arguments)
 		writeAttrs(b, "Computed", computed)
+		if list := absentList(t.Absent); list != "" {
+			fmt.Fprintf(b, "\nOf Terraform's Docker provider not there yet: %s.\n", list)
+		}
 	}
 	return b.Flush()
 }
@@ -57,7 +60,18 @@ func writeAttr(b *bufio.Writer, a *Attr, outer Change, indent string) {
 		for i := range a.Block.Attrs {
 			writeAttr(b, &a.Block.Attrs[i], a.Change, indent+"  ")
 		}
+		if list := absentList(a.Block.Absent); list != "" {
+			fmt.Fprintf(b, "%s  - not there yet: %s\n", indent, list)
+		}
 	}
+}
+
+func absentList(absent map[string]string) string {
+	list := sortedKeys(absent)
+	for i, name := range list {
+		list[i] = "`" + name + "`"
+	}
+	return strings.Join(list, ", ")
 }
 
 func (a *Attr) remarks(outer Change) []string {
@@ -83,6 +97,9 @@ func (a *Attr) remarks(outer Change) []string {
 		out = append(out, "a change replaces")
 	case a.Change == Replace && a.ReplaceIf != nil:
 		out = append(out, "some changes replace")
+	}
+	if a.Since != "" {
+		out = append(out, "needs API "+a.Since+" of the engine")
 	}
 	if a.Sensitive {
 		out = append(out, "sensitive")

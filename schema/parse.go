@@ -312,7 +312,7 @@ func (l *loader) provider(b *hcl.Block) hcl.Diagnostics {
 			"Give one of them an alias, and choose it in resources with provider = "+p.Name+".ALIAS."))
 	}
 	l.module.Providers[p.Key()] = p
-	return append(diags, checkBody(p.Body, p.Type.Spec(), p.Type.Attrs)...)
+	return append(diags, checkBody(p.Body, p.Type.Spec(), p.Type.Attrs, p.Type.Absent)...)
 }
 
 // checkProviders reports resources whose provider argument chooses what no

@@ -31,7 +31,7 @@ func (l *loader) resource(b *hcl.Block) hcl.Diagnostics {
 	r.Body = remain
 	spec := l.specs[r.Addr.Type]
 	r.bodyRefs = bodyTraversals(r.Body, spec)
-	diags = append(diags, checkBody(r.Body, spec, r.Type.Attrs)...)
+	diags = append(diags, checkBody(r.Body, spec, r.Type.Attrs, r.Type.Absent)...)
 	if a, ok := content.Attributes["count"]; ok {
 		r.Count = a.Expr
 	}

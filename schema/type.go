@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -15,6 +16,11 @@ type Type struct {
 	Name  string // "docker_container"
 	Doc   string // one paragraph of Markdown
 	Attrs []Attr // arguments, nested blocks and computed attributes
+
+	// Absent are the arguments and blocks that Terraform's Docker provider has
+	// here and gapool does not yet, with a sentence on what to do instead; ""
+	// for none.
+	Absent map[string]string
 
 	// Addition marks a type that Terraform's Docker provider does not have.
 	Addition bool
@@ -43,6 +49,11 @@ type Type struct {
 	// address. It is given the normal form without marks, parts of which may
 	// be unknown.
 	Remarks func(cty.Value) []string
+	// Brings names the objects of other types that the engine makes by itself,
+	// unlabelled, where a new object names them and they are not there: the
+	// volumes that a container mounts. It is given the normal form without
+	// marks, parts of which may be unknown.
+	Brings func(cty.Value) []Named
 	// Derive fills computed attributes that follow from the configuration and
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
@@ -83,6 +94,10 @@ type Attr struct {
 	// Check reports what is wrong with a known value of Type.
 	Check func(cty.Value) error
 
+	// Names says that the attribute names an object of another type, and that
+	// the name may come to mean another one: an image's, which is then another
+	// image. It is read of a resource's own attributes, not of nested blocks.
+	Names *Naming
 	// Merge says that what the image sets lies under what is configured (env,
 	// labels): only the keys that are configured or were ours are compared.
 	Merge bool
@@ -93,11 +108,18 @@ type Attr struct {
 	// Live values are compared with the engine's and never stored, since they
 	// may hold secrets that nobody marked (env).
 	Live bool
+	// Recorded values are such that the engine does not say them back (the
+	// platform that was asked for): compared with what was applied last, and
+	// taken to be as wanted where nothing is recorded.
+	Recorded bool
 	// Volatile values may differ at each reading (an address): never compared,
 	// unknown after any change.
 	Volatile bool
 	// Addition marks what Terraform's Docker provider does not have.
 	Addition bool
+	// Since is the version of the engine's API that brought the attribute, such
+	// as "1.44"; an older engine would pass over it.
+	Since string
 	// Unit is shown behind a number: "MiB", "s".
 	Unit string
 }
@@ -112,6 +134,8 @@ type Block struct {
 	Key []string
 	// Label names the label of a Map block for the documentation.
 	Label string
+	// Absent is as that of a Type.
+	Absent map[string]string
 }
 
 // Nesting says how often a block may be written and what it decodes to.
@@ -138,6 +162,13 @@ const (
 
 // Pairs names a nested block's two arguments that make one entry of a map.
 type Pairs struct{ Key, Value string }
+
+// Naming is what an attribute names: an object of Type, whose attribute ID says
+// which object the name means.
+type Naming struct{ Type, ID string }
+
+// Named is an object of a type by its name.
+type Named struct{ Type, Name string }
 
 // Problem is a mistake found by Type.Validate.
 type Problem struct {
@@ -196,6 +227,41 @@ func impliedObject(attrs []Attr) cty.Type {
 
 // Null returns the resource's value with nothing set.
 func (t *Type) Null() cty.Value { return t.Build(nil) }
+
+// Newer returns the paths of the attributes that a value sets though the
+// engine's API, of the version api, does not have them yet, with the version
+// that does, in the order of the table. The value is in normal form.
+func (t *Type) Newer(v cty.Value, api *version.Version) []Newer {
+	v, _ = v.UnmarkDeep()
+	return newer(t.Attrs, "", v, api)
+}
+
+// Newer is an attribute that an engine is too old for.
+type Newer struct{ Path, Since string }
+
+func newer(attrs []Attr, in string, v cty.Value, api *version.Version) []Newer {
+	if !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	var out []Newer
+	for i := range attrs {
+		a := &attrs[i]
+		x := v.GetAttr(a.Name)
+		switch {
+		case x.IsNull():
+		case a.Since != "" && api.LessThan(version.Must(version.NewVersion(a.Since))):
+			out = append(out, Newer{in + a.Name, a.Since})
+		case a.Block != nil && a.Block.Nesting == Single:
+			out = append(out, newer(a.Block.Attrs, in+a.Name+".", x, api)...)
+		case a.Block != nil && x.IsKnown():
+			for it := x.ElementIterator(); it.Next(); {
+				_, el := it.Element()
+				out = append(out, newer(a.Block.Attrs, in+a.Name+".", el, api)...)
+			}
+		}
+	}
+	return out
+}
 
 // Build returns a value of the type from some of its attributes, the others
 // null. It panics on an attribute that the table does not have or of another

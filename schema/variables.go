@@ -23,6 +23,9 @@ const EnvPrefix = "GAPOOL_VAR_"
 type VarFlag struct {
 	Name, Value string
 	File        string
+	// Literal stands in for Value where there is no text: the value that a plan
+	// file has.
+	Literal cty.Value
 }
 
 // Inputs returns the value of each variable of the root module, converted to
@@ -117,6 +120,10 @@ func (in *inputs) flag(f VarFlag) {
 	if v == nil {
 		in.report(problem("Undeclared variable", "-var gives a value to %q, which is not declared.%s Declared are: %s.",
 			f.Name, didYouMean(f.Name, sortedKeys(in.module.Variables)), orNone(sortedKeys(in.module.Variables))))
+		return
+	}
+	if f.Literal != cty.NilVal {
+		in.given[f.Name] = given{value: f.Literal, origin: "the plan"}
 		return
 	}
 	in.given[f.Name] = in.text(v, f.Value, "-var")

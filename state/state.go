@@ -1,6 +1,7 @@
 package state
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -45,7 +46,7 @@ type Record struct {
 	Attrs json.RawMessage `json:"attrs,omitempty"` // last known attributes that may be stored, never a secret; may be nil
 	// Sensitive names the attributes that held a secret when they were applied last.
 	Sensitive []string          `json:"sensitive,omitempty"`
-	Hashes    map[string]string `json:"hashes,omitempty"`   // attribute path to HashSecret of what cannot be read back
+	Hashes    map[string]string `json:"hashes,omitempty"`   // by attribute, HashSecret of a secret that the engine does not say back
 	Deps      []schema.Addr     `json:"deps,omitempty"`     // blocks it depends on; a set, kept in the order of CompareAddr
 	PrevTag   *string           `json:"prev_tag,omitempty"` // of an image: the ID its tag named before us, "" for nothing, nil where unknown
 
@@ -136,6 +137,17 @@ func cloneOutputs(m map[string]Output) map[string]Output {
 		c[name] = o
 	}
 	return c
+}
+
+// Digest is a hash of all that is recorded, whatever generation it is of.
+func (s *State) Digest() (string, error) {
+	f := s.file()
+	f.Generation = 0
+	data, err := encode(f)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data)), nil
 }
 
 // file is the form of a State on disk.

@@ -28,7 +28,7 @@ var (
 		"push": "the state needs no copy: it is rebuilt from the labels of what runs",
 	}
 	absentFlags = map[string]string{
-		"out":   "plans are not kept in files yet; gapool apply plans, shows the plan and asks",
+		"out":   "gapool plan -out=FILE keeps a plan, gapool apply FILE applies it",
 		"json":  "JSON of this is not there yet; validate, output and version have it",
 		"lock":  "the state is always locked; -lock-timeout=5m waits for the other process",
 		"state": "-state-dir=DIR says where the state is",

@@ -36,20 +36,29 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 		Use:   verb,
 		Short: short,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return fmt.Errorf("gapool %s takes no %q: it plans and applies in one go", verb, args[0])
+			switch {
+			case len(args) > 1:
+				return fmt.Errorf("gapool %s takes one plan file, not %d", verb, len(args))
+			case len(args) == 1 && destroys:
+				return fmt.Errorf("gapool %s takes no %q: it plans and destroys in one go; a plan of gapool plan -destroy -out=FILE is applied by gapool apply FILE", verb, args[0])
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop, release := c.interrupts(cmd.Context())
 			defer release()
+			if len(args) == 1 {
+				return c.applyFile(ctx, stop, cmd, &f, args[0])
+			}
 			s, err := c.open(f.stateDir)
 			if err != nil {
 				return err
 			}
 			return s.apply(ctx, stop, &f, verb, autoApprove)
 		},
+	}
+	if !destroys {
+		cmd.Use += " [PLANFILE]"
 	}
 	f.register(cmd.Flags(), destroys)
 	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
@@ -100,47 +109,51 @@ func calm(ctx context.Context, stop <-chan struct{}) (context.Context, context.C
 	return ctx, func() { cancel(nil) }
 }
 
+// apply plans, asks and carries the plan out.
 func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool) error {
 	quiet, end := calm(ctx, stop)
 	defer end()
-	p, lock, loaded, err := f.make(quiet, s, verb)
+	p, err := f.make(quiet, s, verb, nil)
 	if err != nil {
 		if errors.Is(context.Cause(quiet), errInterrupted) {
 			return errInterrupted
 		}
 		return err
 	}
-	defer lock.Release()
-	defer p.Engines.Close()
+	defer p.close()
 	style := s.style(s.stdout)
-	if err := view.Plan(s.stdout, p, style); err != nil {
+	if err := view.Plan(s.stdout, p.Plan, style); err != nil {
 		return err
 	}
-	if wouldChange(p) {
-		if err := s.approve(quiet, p, f, verb, autoApprove); err != nil {
+	if wouldChange(p.Plan) {
+		if err := s.approve(quiet, p.Plan, f, verb, autoApprove); err != nil {
 			return err
 		}
 		fmt.Fprintln(s.stdout)
 	}
 	end()
+	return s.carryOut(ctx, stop, p, f.parallelism)
+}
 
-	if loaded.State.Lineage == "" {
-		loaded.State.Lineage = p.Lineage
+// carryOut does what the plan says.
+func (s *session) carryOut(ctx context.Context, stop <-chan struct{}, p *planned, parallelism int) error {
+	if p.loaded.State.Lineage == "" {
+		p.loaded.State.Lineage = p.Lineage
 	}
-	journal, err := s.store.Journal(loaded, lock)
+	journal, err := s.store.Journal(p.loaded, p.lock)
 	if err != nil {
 		return err
 	}
 	progress, finish := s.progress()
-	err = apply.Run(ctx, p, journal, apply.Options{
-		Parallelism: f.parallelism, Stop: s.announce(ctx, stop),
+	err = apply.Run(ctx, p.Plan, journal, apply.Options{
+		Parallelism: parallelism, Stop: s.announce(ctx, stop),
 		Report: func(e engine.Event) {
 			s.logEvent(e)
 			progress.Event(e)
 		},
 	})
 	finish()
-	if e := progress.Complete(s.stdout, p); e != nil {
+	if e := progress.Complete(s.stdout, p.Plan); e != nil {
 		err = multierror.Append(err, e)
 	}
 	outputs := journal.State().Outputs

@@ -11,10 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/cmd/gapool/view"
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/plan"
+	"github.com/gapool/gapool/engine/planfile"
 	"github.com/gapool/gapool/state"
 )
 
@@ -74,65 +76,63 @@ func (f *planFlags) mode() (engine.Mode, error) {
 	}
 }
 
-// make reads, decides and takes the guards of the engines on which the plan
-// changes something. The caller releases the lock and closes the plan's
-// engines.
-func (f *planFlags) make(ctx context.Context, s *session, verb string) (*engine.Plan, *state.Lock, *state.Loaded, error) {
+// planned is a plan with what it was made from.
+type planned struct {
+	*engine.Plan
+	lock   *state.Lock
+	loaded *state.Loaded
+	vars   map[string]cty.Value
+}
+
+// close lets go of the state and the engines.
+func (p *planned) close() {
+	p.Engines.Close()
+	p.lock.Release()
+}
+
+// make takes the lock and, before anything is read, the guards of the engines,
+// reads and decides. The caller closes what it returns. from is the plan file
+// that the plan is made again from; nil for a new plan.
+func (f *planFlags) make(ctx context.Context, s *session, verb string, from *planfile.File) (*planned, error) {
 	mode, err := f.mode()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	vars, err := s.inputs(f.vars)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
 	lock, loaded, err := s.lock(ctx, verb, f.lockTimeout)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	p, diags := plan.Make(ctx, plan.Options{
+	o := plan.Options{
 		Config: s.cfg, Vars: vars, Stack: s.stack, NamedStack: s.namedStack, Workspace: s.workspace,
 		Loaded: loaded, Providers: s.providers, Mode: mode, Targets: f.targets, Replace: f.replace,
 		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force,
-	})
+		Connected: lock.Guard,
+		Waiting: func(d time.Duration) {
+			fmt.Fprintf(s.stderr, "An earlier run was cut off; waiting %s for what it began to come to its end.\n", d.Round(time.Second))
+		},
+	}
+	if from != nil {
+		o.Leaving = from.Leaving()
+	}
+	p, diags := plan.Make(ctx, o)
 	if err := s.warn(diags); err != nil {
 		lock.Release()
-		return nil, nil, nil, err
+		return nil, err
 	}
-	if f.refresh {
-		if err := guard(ctx, p, lock); err != nil {
-			p.Engines.Close()
-			lock.Release()
-			return nil, nil, nil, err
-		}
-	}
+	made := &planned{p, lock, loaded, vars}
 	n := p.Summary()
 	s.log.Info("planned", "add", n.Add, "change", n.Change, "destroy", n.Destroy, "steps", len(p.Steps))
-	return p, lock, loaded, nil
-}
-
-// guard keeps other checkouts of this user off the engines that the plan is for.
-func guard(ctx context.Context, p *engine.Plan, lock *state.Lock) error {
-	done := map[string]bool{}
-	for _, c := range p.Changes {
-		if done[c.Provider] {
-			continue
-		}
-		done[c.Provider] = true
-		e, err := p.Engines.Get(ctx, c.Provider)
-		if err != nil {
-			return err
-		}
-		if err := lock.Guard(ctx, e.Info().ID); err != nil {
-			return err
-		}
-	}
-	return nil
+	return made, nil
 }
 
 func (c *cli) planCmd() *cobra.Command {
 	var f planFlags
 	var detailed bool
+	var out string
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what an apply would do",
@@ -144,22 +144,27 @@ func (c *cli) planCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, lock, _, err := f.make(ctx, s, "plan")
+			p, err := f.make(ctx, s, "plan", nil)
 			if err != nil {
 				return err
 			}
-			defer lock.Release()
-			defer p.Engines.Close()
-			if err := view.Plan(c.stdout, p, c.style(c.stdout)); err != nil {
+			defer p.close()
+			if err := view.Plan(c.stdout, p.Plan, c.style(c.stdout)); err != nil {
 				return err
 			}
-			if detailed && wouldChange(p) {
+			if out != "" {
+				if err := s.savePlan(p, &f, out); err != nil {
+					return err
+				}
+			}
+			if detailed && wouldChange(p.Plan) {
 				return exitCode(exitChanges)
 			}
 			return nil
 		},
 	}
 	f.register(cmd.Flags(), false)
+	cmd.Flags().StringVar(&out, "out", "", "keep the plan in this file, for gapool show FILE and gapool apply FILE")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if an apply would change something")
 	return cmd
 }

@@ -11,10 +11,13 @@ import (
 func (c *cli) showCmd() *cobra.Command {
 	var stateDir string
 	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Print what the state knows",
-		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		Use:   "show [PLANFILE]",
+		Short: "Print what the state knows, or a plan that was kept",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return c.showPlan(args[0])
+			}
 			s, err := c.open(stateDir)
 			if err != nil {
 				return err

@@ -58,6 +58,7 @@ func Run(ctx context.Context, p *engine.Plan, j *state.Journal, o Options) error
 		records: map[schema.Addr]*state.Record{},
 		live:    live(p),
 	}
+	r.tags, r.untags = tagsOf(p.Steps)
 	for _, c := range p.Changes {
 		r.changes[c.Addr], r.work[c.Addr] = c, &work{}
 	}
@@ -115,6 +116,8 @@ type runner struct {
 	eval    *engine.Evaluator
 	lineage string
 	live    map[string]bool // IDs of the objects that the plan found
+	tags    map[tag]int     // how many steps give each
+	untags  map[tag]bool    // those that the plan deletes
 	changes map[schema.Addr]*engine.Change
 	work    map[schema.Addr]*work
 

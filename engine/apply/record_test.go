@@ -21,7 +21,10 @@ func TestTwoTagsOfOneImage(t *testing.T) {
 		return state.Object{ID: o.ID, Name: o.Name, Status: state.Ready}
 	}
 	was, is := recorded(old), recorded(next)
-	r := &runner{live: map[string]bool{old.ID: true}, records: map[schema.Addr]*state.Record{}}
+	r := &runner{
+		live: map[string]bool{old.ID: true}, records: map[schema.Addr]*state.Record{},
+		untags: map[tag]bool{{"", image.Name, old.Name}: true}, // by the plan
+	}
 
 	rec := &state.Record{Addr: addr, Kind: image.Name, Current: &was}
 	if got := r.others(rec, image, next); !slices.Equal(got, []state.Object{was}) {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -123,6 +124,33 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 	return nil
 }
 
+// meant is the live value of a change with the names in it as they read now:
+// a step before this one may have given such a name to another object.
+func (r *runner) meant(ctx context.Context, c *engine.Change, before cty.Value) (cty.Value, error) {
+	var names []string
+	for _, d := range c.Differences {
+		if d.Unknown && c.Type.Attr(d.Attr).Names != nil {
+			names = append(names, d.Attr)
+		}
+	}
+	if len(names) == 0 {
+		return before, nil
+	}
+	_, res, err := r.engineOf(ctx, c)
+	if err != nil {
+		return before, err
+	}
+	obj, err := r.target(ctx, res, &engine.Step{Addr: c.Addr, Change: c, Target: c.Object})
+	if err != nil {
+		return before, err
+	}
+	now := map[string]cty.Value{}
+	for _, name := range names {
+		now[name] = obj.Attrs.GetAttr(name)
+	}
+	return schema.With(before, now), nil
+}
+
 // dropped reports whether a conditional change proves not to be needed.
 func (r *runner) dropped(ctx context.Context, c *engine.Change) (bool, error) {
 	if len(c.OnlyIf) == 0 {
@@ -147,6 +175,10 @@ func (r *runner) needless(ctx context.Context, c *engine.Change, w *work) (bool,
 	block := r.eval.Config().Root.Resources[c.Addr.Block()]
 	bare, _ := w.want.UnmarkDeep()
 	before, _ := c.Before.UnmarkDeep()
+	before, err := r.meant(ctx, c, before)
+	if err != nil {
+		return false, err
+	}
 	if len(engine.Differences(c.Type, block, bare, before, c.Object.Defaults)) > 0 {
 		return false, nil
 	}
@@ -302,6 +334,9 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	if s.Candidate {
 		req.Name += "." + req.Owner.UID[:min(8, len(req.Owner.UID))]
 	}
+	if err := r.sameTag(ctx, res, s, req.Name); err != nil {
+		return nil, err
+	}
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
 		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev,
@@ -346,7 +381,9 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 			return diags
 		}
 	}
-	for _, d := range engine.Differences(c.Type, block, want, obj.Attrs, obj.Defaults) {
+	// What the engine does not say back it is taken to have as asked for.
+	live := engine.Recalled(c.Type, nil, want, obj.Attrs)
+	for _, d := range engine.Differences(c.Type, block, want, live, obj.Defaults) {
 		if d.Attr == "name" && s.Verb != engine.DoRename && (s.Candidate || c.Renamed()) {
 			continue // it takes the name later
 		}
@@ -367,13 +404,14 @@ func prevTag(old *state.Record, name string) *string {
 }
 
 // others are the recorded objects beside the current one that the plan found
-// alive. A tag is in one place only: what it named before is no object of ours.
+// alive. Of tags they are those that the plan deletes: what the current one named
+// before is no object of ours, and another one that stays is not ours to remove.
 func (r *runner) others(old *state.Record, t *schema.Type, current *providers.Object) []state.Object {
 	if old == nil {
 		return nil
 	}
 	return slices.DeleteFunc(old.Objects(), func(o state.Object) bool {
-		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && o.Name == current.Name)
+		return sameObject(t, o, current) || !r.live[o.ID] || (t.ByName && (o.Name == current.Name || !r.untags[tag{old.Provider, t.Name, o.Name}]))
 	})
 }
 
@@ -402,6 +440,9 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return nil, err
 	}
 	if _, err := r.target(ctx, res, s); err != nil {
+		return nil, err
+	}
+	if err := r.sameTag(ctx, res, s, s.Target.Name); err != nil {
 		return nil, err
 	}
 	w := r.work[c.Addr]
@@ -445,6 +486,46 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	return obj, r.finish(s, obj, value)
 }
 
+// sameTag reads what the name of a step ByName means before the step gives it
+// away: somebody may have moved the tag since the plan, and what it means now
+// would be lost. A name that several steps give is theirs to move.
+func (r *runner) sameTag(ctx context.Context, res providers.Resource, s *engine.Step, name string) error {
+	t := s.Change.Type
+	if !t.ByName || s.Prev == nil || r.tags[tag{s.Change.Provider, t.Name, name}] > 1 {
+		return nil
+	}
+	now := "nothing"
+	switch obj, err := res.Read(ctx, providers.Ref{Kind: t.Name, Name: name}); {
+	case err == nil && obj.ID == *s.Prev, errors.Is(err, providers.ErrNotFound) && *s.Prev == "":
+		return nil
+	case err == nil:
+		now = obj.ID
+	case !errors.Is(err, providers.ErrNotFound):
+		return fmt.Errorf("it could not be read before the change, so nothing was done: %w", err)
+	}
+	return fmt.Errorf("the name %q means %s now, and meant %s when the plan was made; nothing was done, plan again", name, now, cmp.Or(*s.Prev, "nothing"))
+}
+
+// tag is a name of what is known ByName.
+type tag struct{ provider, kind, name string }
+
+// tagsOf counts the steps that give each tag, and finds the tags that are deleted.
+func tagsOf(steps []*engine.Step) (given map[tag]int, deleted map[tag]bool) {
+	given, deleted = map[tag]int{}, map[tag]bool{}
+	for _, s := range steps {
+		if s.Change == nil || !s.Change.Type.ByName {
+			continue
+		}
+		switch s.Verb {
+		case engine.DoCreate, engine.DoUpdate:
+			given[tag{s.Change.Provider, s.Change.Type.Name, s.Name}]++
+		case engine.DoDelete:
+			deleted[tag{s.Change.Provider, s.Change.Type.Name, s.Target.Name}] = true
+		}
+	}
+	return given, deleted
+}
+
 // target reads what a step is about to touch once more: it must be what was
 // planned for.
 func (r *runner) target(ctx context.Context, res providers.Resource, s *engine.Step) (*providers.Object, error) {
@@ -486,17 +567,27 @@ func (r *runner) delete(ctx context.Context, s *engine.Step) error {
 		}
 		return err
 	}
+	req := r.request(s)
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
-		UID: s.Target.Owner.UID, TargetID: s.Target.ID, Name: s.Target.Name,
+		UID: s.Target.Owner.UID, TargetID: s.Target.ID, Name: s.Target.Name, Timeout: lingers(res, req),
 	})
 	if err != nil {
 		return err
 	}
-	if err := res.Delete(ctx, r.request(s)); err != nil {
+	if err := res.Delete(ctx, req); err != nil {
 		return r.lost(n, c.Addr, err)
 	}
 	return r.j.Outcome(n, c.Addr, r.without(s))
+}
+
+// lingers is for how many seconds a delete may go on without us.
+func lingers(res providers.Resource, req *providers.Request) int {
+	l, ok := res.(providers.Lingerer)
+	if !ok {
+		return 0
+	}
+	return int(math.Ceil(l.Linger(req).Seconds()))
 }
 
 // without takes the step's object out of the record.

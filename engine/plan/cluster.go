@@ -21,7 +21,9 @@ func (p *planner) cluster(w *wanted) {
 	}
 	bare, marks := w.value.UnmarkDeepWithPaths()
 	p.claimMembers(w)
-	live := p.liveMembers(w.addr)
+	live := slices.DeleteFunc(p.liveMembers(w.addr), func(o *providers.Object) bool {
+		return slices.ContainsFunc(p.o.Leaving, func(a schema.Addr) bool { return a.String() == o.Owner.Address })
+	})
 	p.plan.Live[w.addr] = live
 	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
 	if err != nil {

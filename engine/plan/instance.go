@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -147,6 +148,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
 	}
 	p.protect(c, w)
+	p.checkAPI(w)
 	p.changes[w.addr] = c
 	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
@@ -166,8 +168,24 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		p.compare(c, w, current, bare)
 	}
 	p.settleAfter(c, w.value)
+	if key := (nameKey{w.provider, w.typ.Name, nameOf(bareOf(c.After))}); w.typ.ByName && (p.tags[key] == nil || made(c)) {
+		p.tags[key] = c
+	}
 	c.Before = hideLike(w.typ, c.Before, marks)
 	return c
+}
+
+// checkAPI refuses what the engine is too old for: it would pass over it.
+func (p *planner) checkAPI(w *wanted) {
+	info := p.info(w.provider)
+	api, err := version.NewVersion(info.API)
+	if err != nil {
+		return // no engine was asked, or it has no versions
+	}
+	for _, n := range w.typ.Newer(w.value, api) {
+		p.errorf(p.blockRange(w.addr), "The engine is too old", "%s: %s needs version %s of the Docker Engine API, and the engine at %s (%s) speaks %s. Remove the argument, or upgrade the engine.",
+			w.addr, n.Path, n.Since, info.Host, info.Version, info.API)
+	}
 }
 
 // compare settles what is to be done with an object that exists.
@@ -175,9 +193,10 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	obj := current.obj
 	c.Object, c.Adopted = obj, !current.recorded
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
-	live := p.liveAttrs(obj, bare)
+	live := p.liveAttrs(w.typ, c.Record, obj, bare)
 	c.Before = live
-	c.Differences = engine.Differences(w.typ, w.block, w.value, live, obj.Defaults)
+	value, names := p.unsettled(w, live)
+	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
 	p.hideRemembered(c)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
@@ -206,7 +225,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 		if unknownReplaces {
 			c.Action = p.replacement(c, w, bare)
 		}
-		c.OnlyIf = p.unknownSources(w.block)
+		c.OnlyIf = slices.Compact(slices.Sorted(slices.Values(append(p.unknownSources(w.block), names...))))
 	}
 	p.goAlong(c, w, bare)
 	if current.recorded {
@@ -214,13 +233,41 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	}
 }
 
+// unsettled is the wanted value without the names that this plan makes anew:
+// what they will mean is not known yet. It returns what they depend on, too.
+func (p *planner) unsettled(w *wanted, live cty.Value) (cty.Value, []string) {
+	var sources []string
+	set := map[string]cty.Value{}
+	for i := range w.typ.Attrs {
+		a := &w.typ.Attrs[i]
+		if a.Names == nil {
+			continue
+		}
+		v, marks := w.value.GetAttr(a.Name).Unmark()
+		by := p.tags[nameKey{w.provider, a.Names.Type, wordOf(v)}]
+		// The live one may be of another name: that is a difference anyway.
+		if is := wordOf(live.GetAttr(a.Name)); by == nil || !made(by) || is != wordOf(v) && p.named(w.provider, by.Type, is) != nil {
+			continue
+		}
+		set[a.Name] = cty.UnknownVal(a.Type).WithMarks(marks)
+		sources = append(sources, by.Addr.String()+"."+a.Names.ID)
+	}
+	if len(set) == 0 {
+		return w.value, nil
+	}
+	return schema.With(w.value, set), sources
+}
+
+// made reports whether the plan makes an object at the address.
+func made(c *engine.Change) bool { return c.Action == engine.Create || c.Action.Replaces() }
+
 // observe settles an address of which only what is there is to be written down.
 func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found) {
 	switch {
 	case current != nil:
 		_, marks := w.value.UnmarkDeepWithPaths()
 		c.Object, c.Adopted = current.obj, !current.recorded
-		live := p.liveAttrs(c.Object, bareOf(w.value))
+		live := p.liveAttrs(w.typ, c.Record, c.Object, bareOf(w.value))
 		c.Before = hideLike(w.typ, live, marks)
 		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
 		if current.recorded {
@@ -237,11 +284,11 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 }
 
 // notWanted are the attributes that the configuration says nothing of, as null:
-// they are not recorded.
+// they are not recorded. What only the record tells stays in it.
 func notWanted(t *schema.Type, want cty.Value) map[string]cty.Value {
 	out := map[string]cty.Value{}
 	for i := range t.Attrs {
-		if a := &t.Attrs[i]; !a.Computed && want.GetAttr(a.Name).IsNull() {
+		if a := &t.Attrs[i]; !a.Computed && !a.Recorded && want.GetAttr(a.Name).IsNull() {
 			out[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
@@ -350,7 +397,7 @@ func (p *planner) pick(w *wanted, k *known, bare cty.Value, name string) *found 
 	replaces := make(map[*found]bool, len(k.objects))
 	if len(k.objects) > 1 {
 		for _, f := range k.objects {
-			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(f.obj, bare), f.obj.Defaults) {
+			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(w.typ, k.record, f.obj, bare), f.obj.Defaults) {
 				replaces[f] = replaces[f] || (d.Replace && !d.Unknown)
 			}
 		}
@@ -481,20 +528,26 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 }
 
 // keepTag turns the delete of an image into a forget where the tag is not ours
-// to remove: it was there before us, it has moved since, nobody remembers, or
-// keep_locally says so.
+// to remove: another address has it, it was there before us, it has moved since,
+// nobody remembers, or keep_locally says so.
 func (p *planner) keepTag(c *engine.Change) {
 	if !c.Type.ByName || c.Action != engine.Delete {
 		return
 	}
 	rec := c.Record
 	var keep bool
+	var other *engine.Change
+	if c.Object != nil {
+		other = p.tags[nameKey{c.Provider, c.Type.Name, c.Object.Name}]
+	}
 	if raw := engine.StoredValue(c.Type, rec)["keep_locally"]; raw != cty.NilVal && raw.Type() == cty.Bool {
 		keep = raw.True()
 	}
 	switch {
 	case keep:
 		c.Reason = "is kept on the engine (keep_locally)"
+	case other != nil && other.Addr != c.Addr:
+		c.Reason = "is kept: the tag is " + other.Addr.String() + "'s"
 	case rec == nil || rec.PrevTag == nil:
 		c.Reason = "is kept: without a state nobody knows whether the tag was there before"
 	case *rec.PrevTag != "":
@@ -555,7 +608,7 @@ func (p *planner) namedAs(f *found) (schema.Addr, bool) {
 }
 
 func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
-	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, What: what, Differences: diffs})
+	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, Type: c.Type, What: what, Differences: diffs})
 }
 
 // recordedDrift tells what was changed behind our back: where what is live
@@ -641,7 +694,11 @@ func nameOf(bare cty.Value) string {
 	if !bare.IsKnown() || bare.IsNull() || !bare.Type().HasAttribute("name") {
 		return ""
 	}
-	v := bare.GetAttr("name")
+	return wordOf(bare.GetAttr("name"))
+}
+
+// wordOf is a string, empty where there is none or it is not known.
+func wordOf(v cty.Value) string {
 	if v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
 		return ""
 	}

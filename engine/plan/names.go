@@ -155,11 +155,19 @@ func (b *builder) connectNames() {
 type wishes struct {
 	names map[nameKey]schema.Addr
 	addrs map[schema.Addr]bool // instances; a cluster stands for its members
+	uses  []nameUse
+}
+
+// nameUse is a block that names something by a word.
+type nameUse struct {
+	block schema.Addr
+	names nameKey
 }
 
 // wishes evaluates the configuration with nothing known of what the engine will
 // choose: a name that follows from that is not among the names. It is asked for
-// only where the label of an object that no record knows may be stale.
+// only where the label of an object that no record knows may be stale, or where a
+// block may name what another one makes by a word that is no reference.
 func (p *planner) wishes() *wishes {
 	if p.wished != nil {
 		return p.wished
@@ -176,10 +184,19 @@ func (p *planner) wishes() *wishes {
 			addr := r.Addr.Instance(key)
 			v, _ := eval.Body(r, key)
 			p.wished.addrs[addr] = true
-			if bare := bareOf(v); r.Type.Virtual {
+			bare := bareOf(v)
+			if r.Type.Virtual {
 				p.wishMembers(r, addr, bare)
 			} else {
 				p.wish(r.Provider, r.Type, addr, bare)
+			}
+			for _, a := range r.Type.Attrs {
+				if a.Names == nil || !bare.IsKnown() {
+					continue
+				}
+				if name := wordOf(bare.GetAttr(a.Name)); name != "" {
+					p.wished.uses = append(p.wished.uses, nameUse{r.Addr, nameKey{r.Provider, a.Names.Type, name}})
+				}
 			}
 			eval.Set(addr, schema.Planned(r.Type, v, cty.NilVal, true))
 		}
@@ -219,4 +236,31 @@ func (p *planner) wishMembers(r *schema.Resource, cluster schema.Addr, bare cty.
 func (p *planner) wantedAs(f *found) (schema.Addr, bool) {
 	addr, ok := p.wishes().names[f.nameKey()]
 	return addr, ok
+}
+
+// followNames lets a block that names by a word what another one makes come
+// after that one.
+func (p *planner) followNames(context.Context) {
+	kinds := map[string]bool{}
+	for _, r := range p.graph.Resources() {
+		kinds[r.Type.Name] = true
+	}
+	// One that refers to such a block is behind it already.
+	names := func(r *schema.Resource) bool {
+		return slices.ContainsFunc(r.Type.Attrs, func(a schema.Attr) bool {
+			return a.Names != nil && kinds[a.Names.Type] &&
+				!slices.ContainsFunc(p.graph.Deps(r.Addr), func(d schema.Addr) bool { return d.Type == a.Names.Type })
+		})
+	}
+	if p.o.Mode == engine.Destroy || !slices.ContainsFunc(p.graph.Resources(), names) {
+		return
+	}
+	w := p.wishes()
+	var pairs [][2]schema.Addr
+	for _, u := range slices.Compact(w.uses) {
+		if by, ok := w.names[u.names]; ok && !slices.Contains(p.graph.Deps(u.block), by.Block()) {
+			pairs = append(pairs, [2]schema.Addr{u.block, by.Block()})
+		}
+	}
+	p.graph.Follow(pairs)
 }

@@ -48,6 +48,16 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
+	// Leaving are members of clusters that a plan file takes away, so that it is
+	// not chosen again who goes.
+	Leaving []schema.Addr
+	// Connected is told of each engine before anything is read: what keeps others
+	// off it is taken here, since two that read the same would do the same. Its
+	// error ends the plan. It may be nil.
+	Connected func(ctx context.Context, engineID string) error
+	// Waiting is told how long the plan waits for what an earlier run began. It
+	// may be nil.
+	Waiting func(time.Duration)
 	// Sleep waits; nil is a real wait. Tests have their own.
 	Sleep func(context.Context, time.Duration) error
 }
@@ -86,6 +96,7 @@ type planner struct {
 	frees     map[schema.Addr]freed            // by the address that takes the name over
 	along     map[schema.Addr]bool             // blocks that go along with -target, nil until asked for
 	triggered map[schema.Addr][]lead           // by block, see triggers
+	tags      map[nameKey]*engine.Change       // who has a name of what is known ByName
 	rebuilt   bool                             // there was no state, and objects of ours were found
 }
 
@@ -113,7 +124,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -140,7 +151,7 @@ func (p *planner) begin(diags hcl.Diagnostics) {
 		poolByName: map[nameKey][]*found{}, labelled: map[schema.Addr][]*found{},
 		changes: map[schema.Addr]*engine.Change{}, byObject: map[string]*engine.Change{},
 		members: map[schema.Addr]providers.Member{}, decided: map[schema.Addr][]*engine.Change{},
-		byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{}, triggered: map[schema.Addr][]lead{},
+		byName: map[nameKey]*found{}, frees: map[schema.Addr]freed{}, tags: map[nameKey]*engine.Change{}, triggered: map[schema.Addr][]lead{},
 	}
 	p.plan = &engine.Plan{
 		Mode: o.Mode, Stack: o.Stack, Workspace: o.Workspace, Lineage: o.Loaded.State.Lineage,
@@ -307,14 +318,19 @@ func (p *planner) remark(context.Context) {
 		block schema.Addr
 		text  string
 	}
+	made := p.made()
 	said := map[note][]schema.Addr{}
 	var order []note
 	for _, c := range p.plan.Changes {
-		if c.Type.Remarks == nil || c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
+		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
 			continue
 		}
 		bare, _ := c.After.UnmarkDeep()
-		for _, text := range c.Type.Remarks(bare) {
+		texts := p.brought(c, bare, made)
+		if c.Type.Remarks != nil {
+			texts = append(texts, c.Type.Remarks(bare)...)
+		}
+		for _, text := range texts {
 			n := note{c.Addr.Block(), text}
 			if said[n] == nil {
 				order = append(order, n)
@@ -374,6 +390,38 @@ func (p *planner) matched(asked schema.Addr) bool {
 	}
 	x := p.eval.Expansion(asked.Block())
 	return x == nil || asked.Key.IsZero() || slices.Contains(x.Keys, asked.Key)
+}
+
+// brought says what the engine makes by itself for a new object, since nobody
+// declares it: it is not ours, so no destroy removes it.
+func (p *planner) brought(c *engine.Change, bare cty.Value, made map[nameKey]bool) []string {
+	if c.Type.Brings == nil || !p.o.Refresh || (c.Action != engine.Create && !c.Action.Replaces()) {
+		return nil
+	}
+	var texts []string
+	for _, n := range c.Type.Brings(bare) {
+		t := p.plan.Engines.Type(n.Type)
+		if t == nil || p.named(c.Provider, t, n.Name) != nil || made[nameKey{c.Provider, n.Type, ""}] {
+			continue
+		}
+		if !made[nameKey{c.Provider, n.Type, n.Name}] {
+			texts = append(texts, fmt.Sprintf("names %s %q, which is not there and which this plan does not make: the engine will make it, without gapool's labels, so that no destroy removes it. Declare it as a resource.",
+				n.Type, n.Name))
+		}
+	}
+	return texts
+}
+
+// made are the names that the plan makes or keeps. One that is not known yet is
+// the empty name, which may be any.
+func (p *planner) made() map[nameKey]bool {
+	out := map[nameKey]bool{}
+	for _, c := range p.plan.Changes {
+		if !c.After.IsNull() {
+			out[nameKey{c.Provider, c.Type.Name, nameOf(bareOf(c.After))}] = true
+		}
+	}
+	return out
 }
 
 func verbOf(a engine.Action) string {

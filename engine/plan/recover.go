@@ -402,19 +402,23 @@ func (p *planner) recoverFromRecords(st *state.State) {
 	p.plan.Notes = append(p.plan.Notes, "Planned from the state alone: what differs on the engine, and what the state does not store (such as env), is not seen.")
 }
 
-// liveAttrs is what an object has. Without a refresh, what is not stored is
-// taken to be as wanted.
-func (p *planner) liveAttrs(obj *providers.Object, want cty.Value) cty.Value {
-	if p.o.Refresh || want.IsNull() || !want.IsKnown() {
+// liveAttrs is what an object has, in part as it was recorded. Without a
+// refresh, what is not stored is taken to be as wanted.
+func (p *planner) liveAttrs(t *schema.Type, rec *state.Record, obj *providers.Object, want cty.Value) cty.Value {
+	if want.IsNull() || !want.IsKnown() {
 		return obj.Attrs
 	}
-	vals := obj.Attrs.AsValueMap()
-	for name, w := range want.AsValueMap() {
-		if vals[name].IsNull() && w.IsKnown() {
-			vals[name] = w
+	live := obj.Attrs
+	if !p.o.Refresh {
+		vals := live.AsValueMap()
+		for name, w := range want.AsValueMap() {
+			if vals[name].IsNull() && w.IsKnown() {
+				vals[name] = w
+			}
 		}
+		live = cty.ObjectVal(vals)
 	}
-	return cty.ObjectVal(vals)
+	return engine.Recalled(t, rec, want, live)
 }
 
 func (f *found) String() string { return fmt.Sprintf("%s %q", f.obj.Kind, f.obj.Name) }

@@ -42,6 +42,13 @@ func (p *planner) refresh(ctx context.Context) {
 			return
 		}
 		p.engines[key] = eng
+		if p.o.Connected == nil {
+			continue
+		}
+		if err := p.o.Connected(ctx, eng.Info().ID); err != nil {
+			p.errorf(nil, "The engine is not free", "Nothing was read or changed. %v", err)
+			return
+		}
 	}
 	p.settle(ctx)
 	for range maxReadings {
@@ -74,7 +81,11 @@ func (p *planner) settle(ctx context.Context) {
 	for _, d := range p.o.Loaded.Doubts {
 		wait = max(wait, settleTime+time.Duration(d.Timeout)*time.Second)
 	}
-	if left := wait - time.Since(p.o.Loaded.LastWrite); left > 0 {
+	// A clock that was set back must not make it longer.
+	if left := wait - max(0, time.Since(p.o.Loaded.LastWrite)); left > 0 {
+		if p.o.Waiting != nil {
+			p.o.Waiting(left)
+		}
 		if err := p.o.Sleep(ctx, left); err != nil {
 			p.errorf(nil, "Interrupted", "%v", err)
 		}

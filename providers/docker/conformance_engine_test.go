@@ -3,6 +3,8 @@
 package docker
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
@@ -27,8 +29,18 @@ func TestConformance(t *testing.T) {
 		return Container, container(name, set)
 	}
 	rows := l.tables.container
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM "+l.image+"\nENV A=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var untagged []string
+	t.Cleanup(func() {
+		if len(untagged) > 0 {
+			l.docker(append([]string{"rmi", "-f"}, untagged...)...)
+		}
+	})
 	providertest.Run(t, providertest.Harness{
-		Provider: New(), Config: New().Config().Null(), Prefix: l.stack,
+		Provider: New(), Config: New().Config().Null(), Prefix: l.stack, Dir: dir,
 		Foreign: func(t *testing.T, kind, name string) {
 			switch kind {
 			case Container:
@@ -43,6 +55,23 @@ func TestConformance(t *testing.T) {
 			}
 		},
 		Cases: []providertest.Case{
+			{
+				Kind: Image,
+				Want: func(name string) map[string]cty.Value {
+					return map[string]cty.Value{"name": text(name), "build": l.tables.image.Attr("build").Block.Build(map[string]cty.Value{
+						"context": text("."), "label": stringMap(map[string]string{"of": name}),
+					})}
+				},
+				Named: func(name string, used *providers.Object) (string, map[string]cty.Value) {
+					return uses(name, map[string]cty.Value{"image": text(used.Name)})
+				},
+				Moved: func(t *testing.T, tag string) {
+					untagged = append(untagged, l.docker("inspect", "--format", "{{.Id}}", tag))
+					l.docker("tag", l.image, tag)
+					t.Cleanup(func() { l.docker("rmi", tag) })
+				},
+				Parallel: 5,
+			},
 			{
 				Kind: Network,
 				Want: func(name string) map[string]cty.Value {

@@ -62,7 +62,7 @@ func connect(ctx context.Context, cfg cty.Value) (*connection, error) {
 		return nil, t.fail(errors.Join(err, c.Close()))
 	}
 	return &connection{client: c, config: conf, info: providers.Info{
-		ID: info.ID, Host: t.host, Version: info.ServerVersion, CPUs: info.NCPU, Memory: info.MemTotal,
+		ID: info.ID, Host: t.host, Version: info.ServerVersion, API: c.ClientVersion(), CPUs: info.NCPU, Memory: info.MemTotal,
 	}}, nil
 }
 

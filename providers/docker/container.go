@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ const (
 	lookTimeout = 10 * time.Second
 	// removeTimeout is how long another's removal of a container may take.
 	removeTimeout = 30 * time.Second
+	// defaultStop is how many seconds the engine gives a container to stop that
+	// does not say it.
+	defaultStop = 10
 )
 
 // containers are the verbs for docker_container.
@@ -315,12 +319,8 @@ func (r containers) Delete(ctx context.Context, req *providers.Request) error {
 	if c.State.Running {
 		// Without a time limit the engine takes the container's own. Zero would
 		// be a SIGKILL.
-		var o container.StopOptions
-		if p := req.Prior.Attrs; p != cty.NilVal && !p.IsNull() && set(p, "destroy_grace_seconds") {
-			n := seconds(whole(p, "destroy_grace_seconds"))
-			o.Timeout = &n
-		}
-		if err := r.e.api.ContainerStop(ctx, id, o); err != nil && !cerrdefs.IsNotFound(err) {
+		limit := timeOf(req.Prior.Attrs, "destroy_grace_seconds")
+		if err := r.e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: limit}); err != nil && !cerrdefs.IsNotFound(err) {
 			return fmt.Errorf("%s: stop: %w", what, err)
 		}
 	}
@@ -334,6 +334,25 @@ func (r containers) Delete(ctx context.Context, req *providers.Request) error {
 	default:
 		return fmt.Errorf("%s: %w", what, err)
 	}
+}
+
+// Linger is how long the container may take to stop: the engine goes on with
+// that when whoever asked is gone.
+func (r containers) Linger(req *providers.Request) time.Duration {
+	limit := cmp.Or(timeOf(req.Prior.Attrs, "destroy_grace_seconds"), timeOf(req.Prior.Attrs, "stop_timeout"))
+	if limit == nil {
+		return defaultStop * time.Second
+	}
+	return time.Duration(max(0, *limit)) * time.Second
+}
+
+// timeOf is an attribute in seconds, nil where it is not set.
+func timeOf(attrs cty.Value, name string) *int {
+	if attrs == cty.NilVal || attrs.IsNull() || !set(attrs, name) {
+		return nil
+	}
+	n := seconds(whole(attrs, name))
+	return &n
 }
 
 // removed waits until a container is gone.

@@ -123,7 +123,7 @@ func healthcheck(v cty.Value) *container.HealthConfig {
 	}
 	return &container.HealthConfig{
 		Test: texts(v, "test"), Interval: duration(v, "interval"), Timeout: duration(v, "timeout"),
-		StartPeriod: duration(v, "start_period"), Retries: int(whole(v, "retries")),
+		StartPeriod: duration(v, "start_period"), StartInterval: duration(v, "start_interval"), Retries: int(whole(v, "retries")),
 	}
 }
 

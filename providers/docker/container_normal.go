@@ -236,7 +236,7 @@ func (n normalizer) defaults() map[string]cty.Value {
 		"log_driver":    cty.StringVal("json-file"),
 		"security_opts": stringSet(nil),
 		"shm_size":      cty.NumberIntVal(64),
-		"stop_timeout":  cty.NumberIntVal(10),
+		"stop_timeout":  cty.NumberIntVal(defaultStop),
 		"ulimit":        list("ulimit"),
 	} {
 		if given[attr] {
@@ -454,11 +454,12 @@ func (n normalizer) healthcheck(h *container.HealthConfig) cty.Value {
 		h = &container.HealthConfig{Test: []string{"NONE"}}
 	}
 	return n.block("healthcheck").Build(map[string]cty.Value{
-		"test":         stringList(h.Test),
-		"interval":     cty.StringVal(h.Interval.String()),
-		"timeout":      cty.StringVal(h.Timeout.String()),
-		"start_period": cty.StringVal(h.StartPeriod.String()),
-		"retries":      cty.NumberIntVal(int64(h.Retries)),
+		"test":           stringList(h.Test),
+		"interval":       cty.StringVal(h.Interval.String()),
+		"timeout":        cty.StringVal(h.Timeout.String()),
+		"start_period":   cty.StringVal(h.StartPeriod.String()),
+		"start_interval": cty.StringVal(h.StartInterval.String()),
+		"retries":        cty.NumberIntVal(int64(h.Retries)),
 	})
 }
 

@@ -33,8 +33,8 @@ func containerTable() *schema.Type {
 			"says holds. The restart policy, the limits of memory and processors, networks that were added and the name change in place; all else makes a new container.",
 		Attrs: []schema.Attr{
 			{Name: "name", Type: cty.String, Required: true, Change: schema.Update, Check: checkName, Doc: "Name of the container."},
-			replace(schema.Attr{Name: "image", Type: cty.String, Required: true, Normal: normalImage, Check: checkImage,
-				Doc: "The image: its ID, such as `docker_image.NAME.image_id`, or its name. A name that has come to mean another image is a difference."}),
+			replace(schema.Attr{Name: "image", Type: cty.String, Required: true, Normal: normalImage, Check: checkImage, Names: &schema.Naming{Type: Image, ID: "image_id"},
+				Doc: "The image: its ID, such as `docker_image.NAME.image_id`, or its name. A name that has come to mean another image is a difference, also where a `docker_image` of the same configuration builds or pulls it anew."}),
 			replace(schema.Attr{Name: "command", Type: cty.List(cty.String), Normal: normalCommand,
 				Doc: "Command to run. An empty list is the image's own, as the engine has it."}),
 			replace(schema.Attr{Name: "entrypoint", Type: cty.List(cty.String), Normal: normalEntrypoint,
@@ -83,7 +83,7 @@ func containerTable() *schema.Type {
 			}}}),
 
 			{Name: "networks_advanced", Change: schema.Replace, ReplaceIf: primaryChanges,
-				Doc:   "Networks of the container. The first is its primary one, and to change that makes a new container; others are joined and left in place.",
+				Doc:   "Networks of the container. The first is its primary one: another network or address there makes a new container, other aliases take it off the network for a moment. Others are joined and left in place.",
 				Block: networksBlock()},
 			replace(schema.Attr{Name: "network_mode", Type: cty.String, Default: cty.StringVal("bridge"), Normal: normalNetworkMode,
 				Doc: "`bridge`, `host`, `none`, `container:NAME` or the name of a network. With `networks_advanced` it is left at `bridge`, and those are the container's networks."}),
@@ -113,6 +113,7 @@ func containerTable() *schema.Type {
 				{Name: "interval", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time between two checks, such as `10s`."},
 				{Name: "timeout", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time after which a check has failed."},
 				{Name: "start_period", Type: cty.String, Normal: normalDuration, Check: checkDuration, Doc: "Time at the start in which failures do not count."},
+				{Name: "start_interval", Type: cty.String, Normal: normalDuration, Check: checkDuration, Since: "1.44", Doc: "Time between two checks at the start, until the first one succeeds."},
 				{Name: "retries", Type: cty.Number, Check: atLeast(0), Doc: "Failures in a row that make it unhealthy."},
 			}}}),
 			replace(schema.Attr{Name: "log_driver", Type: cty.String, Doc: "Log driver; the engine's own if not set."}),
@@ -134,9 +135,25 @@ func containerTable() *schema.Type {
 			{Name: "exit_code", Type: cty.Number, Computed: true, Volatile: true, Doc: "Exit code of a container that has ended; null while it runs."},
 			{Name: "network_data", Type: cty.List(networkData), Computed: true, Volatile: true, Doc: "Its addresses, by network."},
 		},
+		Absent: map[string]string{
+			"cgroup_parent": "",
+			"cgroupns_mode": "",
+			"container_read_refresh_timeout_milliseconds": "Remove it: a container that runs is seen at once, and wait_timeout says how long a health check may take.",
+			"cpu_period":        "Set cpus.",
+			"cpu_quota":         "Set cpus.",
+			"device_read_bps":   "",
+			"device_read_iops":  "",
+			"device_requests":   "GPUs are asked for with gpus.",
+			"device_write_bps":  "",
+			"device_write_iops": "",
+			"platform":          "Set it in the docker_image that the container is made from.",
+			"storage_opts":      "",
+			"timeouts":          "Remove it: wait_timeout says how long a container may take to be ready, stop_timeout how long to end.",
+		},
 		Validate:  validateContainer,
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
+		Brings:    mountedVolumes,
 		Derive:    deriveUploads,
 	}
 }
@@ -162,6 +179,8 @@ func portsBlock() *schema.Block {
 	}}
 }
 
+const declareVolume = "Give the volume a docker_volume of its own, and set it there."
+
 func mountsBlock() *schema.Block {
 	return &schema.Block{Nesting: schema.List, Key: []string{"target"}, Attrs: []schema.Attr{
 		{Name: "target", Type: cty.String, Required: true, Normal: cleanPath, Check: checkAbsolute, Doc: "Path in the container."},
@@ -173,6 +192,8 @@ func mountsBlock() *schema.Block {
 		}}},
 		{Name: "volume_options", Doc: "Of a `volume`.", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
 			{Name: "no_copy", Type: cty.Bool, Doc: "Whether an empty volume stays empty and does not get what the image has there."},
+		}, Absent: map[string]string{
+			"driver_name": declareVolume, "driver_options": declareVolume, "labels": declareVolume, "subpath": "",
 		}}},
 		{Name: "tmpfs_options", Doc: "Of a `tmpfs`.", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
 			{Name: "size_bytes", Type: cty.Number, Check: atLeast(0), Doc: "Its size in bytes."},
@@ -188,7 +209,29 @@ func volumesBlock() *schema.Block {
 		{Name: "host_path", Type: cty.String, Normal: cleanPath, Check: checkAbsolute, Doc: "Path on the engine's machine, which makes it where it is missing."},
 		{Name: "read_only", Type: cty.Bool, Default: cty.False, Doc: "Whether it cannot be written to."},
 		{Name: "selinux_relabel", Type: cty.String, Check: oneOf("z", "Z"), Doc: "SELinux label: `z` for many containers, `Z` for this one."},
-	}}
+	}, Absent: map[string]string{"from_container": "Name the volumes that the other container has."}}
+}
+
+// mountedVolumes are the volumes that a container names. The engine makes what
+// is not there.
+func mountedVolumes(v cty.Value) []schema.Named {
+	var out []schema.Named
+	add := func(block cty.Value, attr string) {
+		if name := text(block, attr); name != "" {
+			out = append(out, schema.Named{Type: Volume, Name: name})
+		}
+	}
+	for _, m := range blocks(v, "mounts") {
+		if m.IsKnown() && text(m, "type") == "volume" {
+			add(m, "source")
+		}
+	}
+	for _, m := range blocks(v, "volumes") {
+		if m.IsKnown() {
+			add(m, "volume_name")
+		}
+	}
+	return out
 }
 
 func networksBlock() *schema.Block {
@@ -197,11 +240,11 @@ func networksBlock() *schema.Block {
 		{Name: "aliases", Type: cty.Set(cty.String), Default: cty.SetValEmpty(cty.String), Doc: "Further names of the container on that network."},
 		{Name: "ipv4_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed address. The network needs a `subnet` of its own for that."},
 		{Name: "ipv6_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed IPv6 address."},
-	}}
+	}, Absent: map[string]string{"driver_opts": "", "gw_priority": "", "link_local_ips": "", "mac_address": ""}}
 }
 
 // primaryChanges reports whether the first network, by which the engine
-// started the container, is left or joined in another way.
+// started the container, is left or joined with another address.
 func primaryChanges(prior, want cty.Value) bool {
 	before, after := listOfBlocks(prior), listOfBlocks(want)
 	if len(before) == 0 || len(after) == 0 {
@@ -216,7 +259,9 @@ func primaryChanges(prior, want cty.Value) bool {
 		if text(w, "name") != text(before[0], "name") {
 			continue
 		}
-		for _, name := range []string{"aliases", "ipv4_address", "ipv6_address"} {
+		// Its aliases change by leaving and joining. Not so an address: what
+		// runs inside has bound it, or told it to others.
+		for _, name := range []string{"ipv4_address", "ipv6_address"} {
 			if set(w, name) && !w.GetAttr(name).RawEquals(before[0].GetAttr(name)) {
 				return true
 			}

@@ -102,11 +102,21 @@ func (e *Engine) Resource(addr schema.Addr) providers.Resource {
 	}
 }
 
+const certFolder = "Put the certificates into a folder and name it with cert_path."
+
 func configTable() *schema.Type {
 	return &schema.Type{
 		Name: "docker",
 		Doc: "A Docker engine. Without a block, or with an empty one, it is the engine that the `docker` command would use: " +
 			"`DOCKER_HOST` with `DOCKER_TLS_VERIFY` and `DOCKER_CERT_PATH`, then `DOCKER_CONTEXT`, then the current context.",
+		Absent: map[string]string{
+			"ca_material":                 certFolder,
+			"cert_material":               certFolder,
+			"disable_docker_daemon_check": "Remove it: validate and plan -refresh=false need no engine.",
+			"key_material":                certFolder,
+			"registry_auth":               "Remove it: credentials are those of docker login.",
+			"ssh_opts":                    "Remove it: ssh reads its own configuration (~/.ssh/config).",
+		},
 		Attrs: []schema.Attr{
 			{Name: "host", Type: cty.String, Doc: "Address of the engine, such as `unix:///var/run/docker.sock` or `tcp://10.0.0.5:2376`."},
 			{Name: "context", Type: cty.String, Doc: "Name of a context of the `docker` command, to be used instead of `host`."},

@@ -3,14 +3,18 @@
 package docker
 
 import (
+	"bufio"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/api/types/network"
+	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
@@ -255,5 +259,88 @@ func TestImageBuildFails(t *testing.T) {
 	req.Want = schema.With(req.Want, map[string]cty.Value{"build": gone})
 	if _, err := (images{l.Engine}).Create(t.Context(), req); err == nil || !providers.HadNoEffect(err) {
 		t.Errorf("got %v, no effect %v", err, providers.HadNoEffect(err))
+	}
+}
+
+// Engines have start_interval from API 1.44 on. The plan refuses it before that,
+// and so does a verb that no plan has looked at.
+func TestContainerStartInterval(t *testing.T) {
+	l := newLab(t)
+	const hcl = sleeper + "healthcheck {\ntest = [\"CMD\", \"true\"]\nstart_interval = \"1s\"\n}"
+	api, err := version.NewVersion(l.Info().API)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := l.want(Container, hcl)
+	newer := l.tables.container.Newer(want, api)
+	if api.LessThan(version.Must(version.NewVersion("1.44"))) != (len(newer) == 1 && newer[0].Path == "healthcheck.start_interval") {
+		t.Errorf("API %s is too old for %v", api, newer)
+	}
+	o, err := containers{l.Engine}.Create(t.Context(), l.request(Container, want))
+	switch {
+	case err == nil:
+		l.same(o, hcl)
+	case len(newer) == 0 || !strings.Contains(err.Error(), "requires API version 1.44"):
+		t.Errorf("got %v", err)
+	}
+}
+
+// The aliases on the primary network change in place: the container leaves the
+// network for a moment and goes on running, with the ports that it publishes.
+func TestContainerPrimaryAliases(t *testing.T) {
+	l := newLab(t)
+	l.create(Network, `name = "NAME-n"`)
+	l.create(Network, `name = "NAME-m"`)
+	const (
+		port   = "48764"
+		serves = "command = [\"sh\", \"-c\", \"while true; do echo hello | nc -l -p 80; done\"]\nstop_timeout = 0\nports {\ninternal = 80\nexternal = " + port + "\nip = \"127.0.0.1\"\n}\n"
+	)
+	asks := func() bool {
+		c, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)
+		if err != nil {
+			return false
+		}
+		defer func() { _ = c.Close() }()
+		_ = c.SetDeadline(time.Now().Add(time.Second))
+		said, err := bufio.NewReader(c).ReadString('\n')
+		return err == nil && said == "hello\n"
+	}
+	config := func(first, more string) string {
+		return "name = \"NAME-c\"\nimage = \"IMAGE\"\n" + serves + "networks_advanced {\nname = \"NAME-n\"\naliases = [" + first + "]\n}\n" + more
+	}
+	for _, more := range []string{"", "networks_advanced {\nname = \"NAME-m\"\naliases = [\"b\"]\n}\n"} {
+		hcl := config(`"a", "z"`, more)
+		o := l.create(Container, hcl)
+		since := l.docker("inspect", "-f", "{{.State.StartedAt}}", o.ID)
+		eventually(t, "it serves", asks)
+
+		// By hand, without the aliases; then the configuration gets others.
+		l.docker("network", "disconnect", l.name("n"), o.ID)
+		l.docker("network", "connect", "--alias", "by-hand", l.name("n"), o.ID)
+		for _, hcl := range []string{hcl, config(`"c"`, more), config("", more), hcl} {
+			if attrs, replaces := l.differs(o, hcl); !slices.Equal(slices.Compact(attrs), []string{"networks_advanced"}) || replaces {
+				t.Fatalf("differs in %v, replaces %v", attrs, replaces)
+			}
+			var err error
+			if o, err = l.update(l.find(o), hcl); err != nil {
+				t.Fatal(err)
+			}
+			l.same(o, hcl)
+			eventually(t, "it serves with other aliases", asks)
+		}
+		if now := l.docker("inspect", "-f", "{{.State.StartedAt}}", o.ID); now != since {
+			t.Errorf("it was started at %s and now at %s", since, now)
+		}
+		// One that does not run is seen to as well, and started after that.
+		l.docker("stop", o.ID)
+		l.docker("network", "disconnect", l.name("n"), o.ID)
+		l.docker("network", "connect", l.name("n"), o.ID)
+		o, err := l.update(l.find(o), hcl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.same(o, hcl)
+		eventually(t, "it serves after its start", asks)
+		l.docker("rm", "-f", o.ID)
 	}
 }

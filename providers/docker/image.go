@@ -22,6 +22,7 @@ import (
 
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/docker/internal/build"
+	"github.com/gapool/gapool/providers/docker/internal/login"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -30,26 +31,34 @@ func imageTable() *schema.Type {
 		Name:   Image,
 		ByName: true,
 		Doc: "An image under a name: pulled from a registry, or built from a Dockerfile with BuildKit. " +
-			"A name that the engine has already is not pulled again: what is pushed upstream does not replace what runs. " +
+			"A name that the engine has already is not pulled again unless `platform` or `pull_triggers` changes: what is pushed upstream does not replace what runs. " +
 			"A built image is built anew when what it is made from changes.",
 		Attrs: []schema.Attr{
 			{Name: "name", Type: cty.String, Required: true, Change: schema.Replace, Normal: normalImage, Check: checkImage,
 				Doc: "Name of the image, with its tag or digest; without either the tag is `latest`."},
-			{Name: "platform", Type: cty.String,
-				Doc: "Platform to pull, such as `linux/amd64`; the engine's own if not set. An image that is there already is kept as it is."},
+			{Name: "platform", Type: cty.String, Change: schema.Replace, Recorded: true,
+				Doc: "Platform to pull, or to build for, such as `linux/amd64`; the engine's own if not set. An image that is there already when it is first configured is kept as it is."},
+			{Name: "pull_triggers", Type: cty.Set(cty.String), Change: schema.Replace, Recorded: true,
+				Doc: "Without `build`: any values that, when they change, pull the image anew."},
 			{Name: "triggers", Type: cty.Map(cty.String), Doc: "With `build`: any values that, when they change, build the image anew."},
 			{Name: "keep_locally", Type: cty.Bool, Doc: "Whether the name stays on the engine when the resource is destroyed."},
 			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
-			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable()}},
+			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable(), Absent: buildAbsent()}},
 			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
-				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers."},
+				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers. " +
+					"Arguments, labels and triggers enter by argon2id, salted with all else, so that a short secret among them is not read off it; of build secrets only the `id`s enter."},
 			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the image, `sha256:…`."},
 			{Name: "image_id", Type: cty.String, Computed: true, Doc: "The same: what a container's `image` is best set to."},
 			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
 		},
+		Absent: map[string]string{"timeouts": "Remove it: pulls and builds take the time that they take, and Ctrl-C ends them."},
 		Validate: func(v cty.Value) []schema.Problem {
-			if b := v.GetAttr("build"); b.IsKnown() && b.IsNull() && known(v, "triggers") {
-				return []schema.Problem{{Attr: "triggers", Detail: "triggers build an image anew, and this one has no build block; remove them, or put the digest that is wanted into name."}}
+			b := v.GetAttr("build")
+			if b.IsKnown() && !b.IsNull() && known(v, "pull_triggers") {
+				return []schema.Problem{{Attr: "pull_triggers", Detail: "pull_triggers pull an image anew, and this one is built; what builds it anew are triggers."}}
+			}
+			if b.IsKnown() && b.IsNull() && known(v, "triggers") {
+				return []schema.Problem{{Attr: "triggers", Detail: "triggers build an image anew, and this one has no build block; what pulls it anew are pull_triggers."}}
 			}
 			return nil
 		},
@@ -62,11 +71,11 @@ func buildTable() []schema.Attr {
 		{Name: "context", Type: cty.String, Required: true, Doc: "Folder whose files the Dockerfile can copy."},
 		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
 		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
-		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history, and `build_inputs` is a hash of them: secrets go into `secrets`."},
+		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history: secrets go into `secrets`."},
 		{Name: "build_arg", Type: cty.Map(cty.String), Doc: "The same as `build_args`."},
 		{Name: "label", Type: cty.Map(cty.String), Doc: "Labels of the image."},
 		{Name: "labels", Type: cty.Map(cty.String), Doc: "More labels of the image."},
-		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the engine's own if not set."},
+		{Name: "platform", Type: cty.String, Doc: "Platform to build for; the image's `platform` if not set."},
 		{Name: "network_mode", Type: cty.String, Doc: "Network of `RUN`: `default`, `host` or `none`."},
 		{Name: "extra_hosts", Type: cty.List(cty.String), Doc: "Lines `name:address` for the `/etc/hosts` of `RUN`."},
 		{Name: "cache_from", Type: cty.List(cty.String), Doc: "Images whose layers may be used again."},
@@ -74,7 +83,7 @@ func buildTable() []schema.Attr {
 		{Name: "pull_parent", Type: cty.Bool, Doc: "Whether the base image is looked for in the registry though the engine has it."},
 		{Name: "remove", Type: cty.Bool, Doc: "Accepted and without effect: BuildKit leaves no containers behind."},
 		{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect, for the same reason."},
-		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`.", Block: &schema.Block{
+		{Name: "secrets", Doc: "What `RUN --mount=type=secret,id=…` can read. Only the `id` is part of `build_inputs`, so another value alone builds nothing.", Block: &schema.Block{
 			Nesting: schema.List, Key: []string{"id"},
 			Attrs: []schema.Attr{
 				{Name: "id", Type: cty.String, Required: true, Doc: "Name of the secret in the Dockerfile."},
@@ -85,13 +94,51 @@ func buildTable() []schema.Attr {
 	}
 }
 
+// buildAbsent is what Terraform's provider has for a build besides.
+func buildAbsent() map[string]string {
+	const (
+		buildKit = "Remove it: images are built with BuildKit, which does not know it."
+		engine   = "Remove it: images are built by BuildKit in the engine, and nothing else."
+		own      = "Remove it: gapool sees to that itself."
+	)
+	return map[string]string{
+		"additional_contexts": "",
+		"auth_config":         "Remove it: credentials are those of docker login.",
+		"build_id":            own,
+		"build_log_file":      "Remove it: an apply shows the build's log.",
+		"builder":             engine,
+		"cache_to":            "",
+		"cgroup_parent":       buildKit,
+		"cpu_period":          buildKit,
+		"cpu_quota":           buildKit,
+		"cpu_set_cpus":        buildKit,
+		"cpu_set_mems":        buildKit,
+		"cpu_shares":          buildKit,
+		"isolation":           buildKit,
+		"memory":              buildKit,
+		"memory_swap":         buildKit,
+		"provenance":          "",
+		"remote_context":      "Name a folder with context.",
+		"sbom":                "",
+		"security_opt":        buildKit,
+		"session_id":          own,
+		"shm_size":            "",
+		"squash":              buildKit,
+		"suppress_output":     own,
+		"tag":                 "Give each further name a docker_image of its own with the same build.",
+		"ulimit":              "",
+		"use_legacy_builder":  engine,
+		"version":             engine,
+	}
+}
+
 // untagged stands for a part of a name in the engine's lists of an image that
 // has none: "<none>:<none>", "<none>@<none>".
 const untagged = "<none>"
 
 // imageName is the normal form of what a configuration or the engine calls an
-// image: `nginx` and `docker.io/library/nginx:latest` are one. An ID stays an
-// ID. What is no name at all stays what it is.
+// image: without a tag and with `latest`, without a host and with the usual one
+// it is one. An ID stays an ID. What is no name at all stays what it is.
 func imageName(s string) string {
 	if isHex(s) {
 		return "sha256:" + s
@@ -132,39 +179,36 @@ func checkImage(v cty.Value) error {
 // deriveInputs fills build_inputs. It is unknown as long as a part of the build
 // is.
 func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
-	b, triggers := v.GetAttr("build"), v.GetAttr("triggers")
+	b, triggers, platform := v.GetAttr("build"), v.GetAttr("triggers"), v.GetAttr("platform")
 	if b.IsKnown() && b.IsNull() {
 		return v, nil
 	}
-	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() {
+	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() || !platform.IsKnown() {
 		return schema.With(v, map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}), nil
 	}
-	o := buildOptions(dir, b)
-	if t := textMap(v, "triggers"); len(t) > 0 {
-		// A map of strings is always JSON, its keys in order.
-		list, _ := json.Marshal(t)
-		o.Labels["\x00triggers"] = string(list) // no label can be called so
-	}
-	inputs, err := build.Inputs(context.Background(), o)
+	inputs, err := build.Inputs(context.Background(), buildOptions(dir, v))
 	if err != nil {
 		return cty.NilVal, err
 	}
 	return schema.With(v, map[string]cty.Value{"build_inputs": cty.StringVal(inputs)}), nil
 }
 
-func buildOptions(dir string, b cty.Value) build.Options {
+// buildOptions are the build block of an image in the builder's words.
+func buildOptions(dir string, v cty.Value) build.Options {
+	b := v.GetAttr("build")
 	o := build.Options{
 		Context:     from(dir, text(b, "context")),
 		Dockerfile:  text(b, "dockerfile"),
 		Target:      text(b, "target"),
 		Args:        map[string]string{},
 		Labels:      map[string]string{},
-		Platform:    text(b, "platform"),
+		Platform:    cmp.Or(text(b, "platform"), text(v, "platform")),
 		NoCache:     truth(b, "no_cache"),
 		Pull:        truth(b, "pull_parent"),
 		NetworkMode: text(b, "network_mode"),
 		ExtraHosts:  texts(b, "extra_hosts"),
 		CacheFrom:   texts(b, "cache_from"),
+		Triggers:    textMap(v, "triggers"),
 	}
 	for _, name := range []string{"build_args", "build_arg"} {
 		maps.Copy(o.Args, textMap(b, name))
@@ -229,8 +273,8 @@ func (r images) Type() *schema.Type { return r.e.tables.image }
 
 func (r images) Create(ctx context.Context, req *providers.Request) (*providers.Object, error) {
 	var err error
-	if b := req.Want.GetAttr("build"); !b.IsNull() {
-		err = r.build(ctx, req, b)
+	if set(req.Want, "build") {
+		err = r.build(ctx, req)
 	} else {
 		err = r.pull(ctx, req)
 	}
@@ -245,8 +289,8 @@ func (r images) Update(ctx context.Context, req *providers.Request) (*providers.
 	return r.Read(ctx, req.Prior.Ref())
 }
 
-func (r images) build(ctx context.Context, req *providers.Request, b cty.Value) error {
-	o := buildOptions(req.Dir, b)
+func (r images) build(ctx context.Context, req *providers.Request) error {
+	o := buildOptions(req.Dir, req.Want)
 	o.Sensitive = req.Sensitive
 	o.Tags = []string{req.Name}
 	o.Labels[labelInputs] = text(req.Want, "build_inputs")
@@ -303,11 +347,7 @@ func (r images) credentials(name string) (string, error) {
 		return "", err
 	}
 	host := reference.Domain(ref)
-	server := host
-	if host == "docker.io" {
-		server = "https://index.docker.io/v1/" // what docker login calls it
-	}
-	a, err := r.e.config.GetAuthConfig(server)
+	a, err := login.For(r.e.config, host)
 	if err != nil {
 		return "", fmt.Errorf("credentials for %s: %w", host, err)
 	}

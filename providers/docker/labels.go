@@ -22,7 +22,6 @@ const (
 	labelUID       = labelPrefix + "uid"
 	labelAddress   = labelPrefix + "address"
 	labelDeps      = labelPrefix + "deps"
-	labelSpec      = labelPrefix + "spec"
 	// labelInputs is on images that we built: the hash of what they were built
 	// from.
 	labelInputs = labelPrefix + "inputs"
@@ -48,9 +47,6 @@ func ownerLabels(o providers.Owner) map[string]string {
 		deps, _ := json.Marshal(o.Deps)
 		labels[labelDeps] = string(deps)
 	}
-	if o.Spec != "" {
-		labels[labelSpec] = o.Spec
-	}
 	return labels
 }
 
@@ -63,7 +59,7 @@ func ownerOf(labels, image map[string]string) providers.Owner {
 	}
 	o := providers.Owner{
 		Stack: labels[labelStack], Workspace: labels[labelWorkspace], Lineage: labels[labelLineage],
-		UID: uid, Address: labels[labelAddress], Spec: labels[labelSpec],
+		UID: uid, Address: labels[labelAddress],
 	}
 	var deps []schema.Addr
 	if json.Unmarshal([]byte(labels[labelDeps]), &deps) == nil {

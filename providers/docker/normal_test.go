@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -340,7 +342,7 @@ func TestNetworkOptionsOfTheEngine(t *testing.T) {
 
 func TestOwner(t *testing.T) {
 	o := providers.Owner{
-		Stack: "s", Workspace: "w", Lineage: "l", UID: "u", Address: `docker_container.a["x, y"]`, Spec: "spec",
+		Stack: "s", Workspace: "w", Lineage: "l", UID: "u", Address: `docker_container.a["x, y"]`,
 		Deps: []schema.Addr{{Type: Network, Name: "n"}, {Type: Volume, Name: "v", Key: schema.StringKey(`"`)}},
 	}
 	labels := mergeLabels(map[string]string{"a": "1", "gapool.uid": "forged"}, o)
@@ -412,5 +414,23 @@ func TestFollowPull(t *testing.T) {
 	}
 	if err := followPull(strings.NewReader(`{"status":`), report); err == nil || errors.As(err, &failed) {
 		t.Error("an answer that broke off is taken for a whole one")
+	}
+}
+
+// What the removal of a container waits for is what its stop may take.
+func TestARemovalLingers(t *testing.T) {
+	p := New()
+	e := &Engine{tables: p}
+	for text, want := range map[string]time.Duration{
+		``:                    10 * time.Second,
+		`stop_timeout = 60`:   time.Minute,
+		`stop_timeout = 0`:    0,
+		`stop_timeout = 1e12`: math.MaxInt32 * time.Second,
+		"stop_timeout = 60\ndestroy_grace_seconds = 7": 7 * time.Second,
+	} {
+		o := &providers.Object{Attrs: configured(t, p, Container, "name = \"ga\"\nimage = \"b\"\n"+text)}
+		if got := (containers{e}).Linger(&providers.Request{Prior: o}); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }

@@ -19,6 +19,7 @@ func volumeTable() *schema.Type {
 	return &schema.Type{
 		Name:      Volume,
 		HoldsData: true,
+		Absent:    map[string]string{"cluster": ""},
 		Doc: "A named volume. Nothing of it can be changed in place, and a volume that is replaced or deleted loses its data: " +
 			"a plan that does so must be approved with the volume's name.",
 		Attrs: []schema.Attr{

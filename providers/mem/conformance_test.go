@@ -62,7 +62,14 @@ func TestConformance(t *testing.T) {
 		Cases: []providertest.Case{
 			{
 				Kind: "test_image", Want: named(nil),
-				User: user("image", func(o *providers.Object) cty.Value { return cty.StringVal(o.ID) }),
+				User:  user("image", func(o *providers.Object) cty.Value { return cty.StringVal(o.ID) }),
+				Named: user("image", func(o *providers.Object) cty.Value { return cty.StringVal(o.Name) }),
+				Moved: func(t *testing.T, tag string) {
+					w.Put(&providers.Object{Kind: "test_image", Name: tag, Attrs: tables()[0].Build(map[string]cty.Value{
+						"name": cty.StringVal(tag), "inputs": cty.StringVal("theirs"),
+					})})
+					t.Cleanup(func() { w.Remove("test_image", tag) })
+				},
 			},
 			{
 				Kind: "test_network", Want: named(nil),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -207,6 +208,14 @@ func (r *resource) Delete(ctx context.Context, req *providers.Request) error {
 		w.remove(o)
 		return nil
 	})
+}
+
+// Linger is what the option Lingers says.
+func (r *resource) Linger(req *providers.Request) time.Duration {
+	if r.e.w.lingers == nil {
+		return 0
+	}
+	return r.e.w.lingers(r.t.Name, req.Prior.Attrs)
 }
 
 func (r *resource) Read(ctx context.Context, ref providers.Ref) (*providers.Object, error) {

@@ -53,6 +53,8 @@ func (w *World) show(o *object) *providers.Object {
 			v = cty.StringVal(o.name)
 		case a.Demand:
 			v = cty.BoolVal(o.running)
+		case a.Recorded:
+			v = cty.NullVal(a.Type) // as an engine that does not say it back
 		case a.Change == schema.None && a.Block == nil && !a.Computed && !o.t.Virtual:
 			v = cty.NullVal(a.Type)
 		case a.Merge && !under.IsNull():

@@ -49,6 +49,7 @@ type World struct {
 	info    providers.Info
 	uses    func(kind string, attrs cty.Value) []providers.Ref
 	lies    func(kind string, attrs cty.Value) map[string]cty.Value
+	lingers func(kind string, attrs cty.Value) time.Duration
 	cluster map[string]cluster
 	late    int
 	file    *file
@@ -126,6 +127,11 @@ func Defaults(f func(kind string, attrs cty.Value) map[string]cty.Value) Option 
 	return func(w *World) { w.lies = f }
 }
 
+// Lingers tells how long an object with these attributes may take to stop.
+func Lingers(f func(kind string, attrs cty.Value) time.Duration) Option {
+	return func(w *World) { w.lingers = f }
+}
+
 // Cluster gives the virtual type kind members, which are of the type member:
 // the World is a Lowerer.
 func Cluster(kind, member string, lower LowerFunc) Option {
@@ -163,7 +169,7 @@ func New(name string, config *schema.Type, types []*schema.Type, opts ...Option)
 		config:  config,
 		types:   slices.SortedFunc(slices.Values(types), func(a, b *schema.Type) int { return cmp.Compare(a.Name, b.Name) }),
 		byName:  make(map[string]*schema.Type, len(types)),
-		info:    providers.Info{ID: "mem:" + name, Host: "mem://" + name, Version: "1", CPUs: 4, Memory: 8 << 30},
+		info:    providers.Info{ID: "mem:" + name, Host: "mem://" + name, Version: "1", API: "1.41", CPUs: 4, Memory: 8 << 30},
 		cluster: map[string]cluster{},
 		late:    -1,
 	}

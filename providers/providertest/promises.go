@@ -148,6 +148,30 @@ func (s *suite) testStale() {
 	s.equal(o, s.read(o.Ref()))
 }
 
+func (s *suite) testTag() {
+	if !s.resource(s.c.Kind).Type().ByName {
+		return
+	}
+	_, o := s.mustCreate()
+	tag := providers.Ref{Kind: o.Kind, Name: o.Name}
+	s.equal(o, s.read(tag))
+	name := s.name()
+	kind, set := s.c.Named(name, o)
+	req, user := s.mustCreateOf(kind, name, set)
+	s.asWanted(req.Want, user)
+
+	s.c.Moved(s.T, o.Name)
+	now := s.read(tag)
+	if now.ID == o.ID {
+		s.Fatalf("the case's Moved left the tag where it was: %s", o.ID)
+	}
+	s.equal(now, s.read(o.Ref()))
+	replaces := func(d schema.Difference) bool { return d.Replace }
+	if got := s.read(user.Ref()); !slices.ContainsFunc(schema.Differences(s.resource(kind).Type(), req.Want, got.Attrs, got.Defaults), replaces) {
+		s.Errorf("%s was made of what the tag meant, and does not say so", user.Name)
+	}
+}
+
 // changes makes an update of a request, if that is what its difference needs.
 func (s *suite) changes(req *providers.Request, prior *providers.Object) {
 	s.Helper()

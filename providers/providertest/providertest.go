@@ -82,6 +82,12 @@ type Case struct {
 	Half func(t *testing.T, name string) map[string]cty.Value
 	// User is an object that uses used, and its kind; nil where nothing does.
 	User func(name string, used *providers.Object) (kind string, set map[string]cty.Value)
+	// Named is an object that names the tag of used, and its kind; Moved makes
+	// the tag another object, as another program would, and removes it with
+	// t.Cleanup. Both are nil for what is
+	// not ByName.
+	Named func(name string, used *providers.Object) (kind string, set map[string]cty.Value)
+	Moved func(t *testing.T, tag string)
 	// Parallel is how many are made at once to see that they can be; 0 is 20.
 	Parallel int
 }
@@ -104,6 +110,7 @@ func Run(t *testing.T, h Harness) {
 				{"what is gone is deleted", (*suite).testDelete},
 				{"a name is taken once", (*suite).testConflict},
 				{"a verb acts on its own object", (*suite).testStale},
+				{"a tag is what it means now", (*suite).testTag},
 				{"an update changes what it is for", (*suite).testUpdate},
 				{"some changes need a new object", (*suite).testReplace},
 				{"a rename keeps the object", (*suite).testRename},
@@ -249,7 +256,7 @@ func (s *suite) request(kind, name string, set map[string]cty.Value) *providers.
 		Owner: providers.Owner{
 			Stack: s.stack, Workspace: "default", Lineage: "0c6b2ba2-7ef4-4d35-b4b1-1dc4d8c1e0a5",
 			UID: fmt.Sprintf("%s-%d", s.stack, s.next()), Address: addr.String(),
-			Deps: []schema.Addr{{Type: "docker_image", Name: "a"}}, Spec: "spec",
+			Deps: []schema.Addr{{Type: "docker_image", Name: "a"}},
 		},
 		Name: name, Want: want, Dir: s.h.Dir,
 		Report: func(providers.Progress) {},

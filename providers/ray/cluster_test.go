@@ -46,7 +46,7 @@ type lab struct {
 func bubble(t *testing.T, f func(*testing.T, *lab)) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lab{t: t, addr: schema.Addr{Type: ray.ClusterType, Name: "pool"}}
-		l.world = mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Faults(func(c mem.Call) error {
+		l.world = mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Lingers(stopTimeout), mem.Faults(func(c mem.Call) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			if c.When == mem.Before && c.Op != mem.Read && c.Op != mem.Refresh {
@@ -67,6 +67,11 @@ func bubble(t *testing.T, f func(*testing.T, *lab)) {
 		l.configure("")
 		f(t, l)
 	})
+}
+
+func stopTimeout(_ string, attrs cty.Value) time.Duration {
+	n, _ := attrs.GetAttr("stop_timeout").AsBigFloat().Int64()
+	return time.Duration(n) * time.Second
 }
 
 // configure sets what is wanted: a cluster with two workers, and more.
@@ -716,6 +721,31 @@ func TestAHeadMadeAnewHasAnotherToken(t *testing.T) {
 		}
 		if _, err := l.verify(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A worker may drain for a minute before its container is told to stop: so much
+// later than its beginning may its removal take effect.
+func TestAWorkersRemovalLingersAsLongAsItDrains(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		l.configure(`drain_timeout = "90s"`)
+		l.up()
+		for _, obj := range l.world.Objects() {
+			addr, err := schema.ParseAddr(obj.Owner.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req := l.request(addr)
+			req.Prior = obj
+			want := ray.StopTimeout
+			if addr.Member.Role != schema.Head {
+				want += 90*time.Second + 30*time.Second
+			}
+			lingerer, ok := l.engine.Resource(addr).(providers.Lingerer)
+			if !ok || lingerer.Linger(req) != want {
+				t.Errorf("%s: not %s", addr, want)
+			}
 		}
 	})
 }

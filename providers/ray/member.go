@@ -241,6 +241,19 @@ func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 	return m.inner.Delete(ctx, req)
 }
 
+// Linger is how long the container may take to stop and, of a worker, how long
+// it may drain before that.
+func (m *members) Linger(req *providers.Request) time.Duration {
+	var d time.Duration
+	if l, ok := m.inner.(providers.Lingerer); ok {
+		d = l.Linger(req)
+	}
+	if req.Addr.Member.Role != schema.Head {
+		d += durationOf(req.Cluster, "drain_timeout", defaultDrain) + deathTakes
+	}
+	return d
+}
+
 // drain returns when the node may go: it is dead to Ray, its time to move its
 // work is up, or the head does not run, so that nobody is there to ask. A head
 // that runs and does not answer may be busy with the very work that a removal

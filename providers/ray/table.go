@@ -32,6 +32,9 @@ const (
 // any other container, the rows for its memory, volumes and mounts, is that of
 // the container's table.
 func clusterTable(container *schema.Type) *schema.Type {
+	image := *container.Attr("image")
+	image.Change = schema.None // the members have it
+	image.Doc = "Image of all members, with `ray[default]` 2.54 or newer for its `python3`: its ID, such as `docker_image.x.image_id`, or its name. Either follows each build."
 	return &schema.Type{
 		Name: ClusterType,
 		Doc: "A Ray cluster: one head and groups of workers, each a container. The cluster is made when Ray itself lists every " +
@@ -41,8 +44,7 @@ func clusterTable(container *schema.Type) *schema.Type {
 		Attrs: []schema.Attr{
 			{Name: "name", Type: cty.String, Required: true, Check: checkName("name"),
 				Doc: "Name of the cluster. The head's container, and its alias on the network, is `NAME-head`; a worker's is `NAME-GROUP-INDEX`."},
-			{Name: "image", Type: cty.String, Required: true,
-				Doc: "Image of all members, with `ray[default]` 2.54 or newer for its `python3`. An image's ID, such as `docker_image.x.image_id`, follows each build."},
+			image,
 			{Name: "network", Type: cty.String, Required: true, Check: notEmpty,
 				Doc: "Name of the network that the members share."},
 			{Name: "auth", Type: cty.Bool, Default: cty.True,

@@ -39,7 +39,7 @@ type running struct {
 	step  *engine.Step
 	since time.Time
 	told  time.Duration // for how long it was last said to run
-	bar   *mpb.Bar
+	bar   *mpb.Bar      // nil where nothing is drawn
 
 	// A bar is drawn while an event may be waiting, with Apply's lock, for mpb
 	// to take a line: what is drawn has a lock of its own.
@@ -54,6 +54,13 @@ func (r *running) tell(p providers.Progress) {
 	r.news = p
 	if line := lastLine(p.Line); line != "" {
 		r.line = line
+	}
+}
+
+// hide takes the row of a step off the terminal.
+func (r *running) hide() {
+	if r.bar != nil {
+		r.bar.Abort(true)
 	}
 }
 
@@ -77,7 +84,7 @@ func (a *Apply) Close() {
 		return
 	}
 	for _, r := range a.running {
-		r.bar.Abort(true)
+		r.hide()
 	}
 	// Shutdown alone would leave the bars that ended since they were last drawn.
 	a.bars.Wait()
@@ -170,9 +177,7 @@ func (a *Apply) end(st *engine.Step) time.Duration {
 		return 0
 	}
 	delete(a.running, st.ID)
-	if r.bar != nil {
-		r.bar.Abort(true)
-	}
+	r.hide()
 	return a.now().Sub(r.since)
 }
 
@@ -248,7 +253,8 @@ func (a *Apply) addBar(r *running) {
 	if a.bars == nil {
 		return
 	}
-	r.bar = a.bars.MustAdd(0, mpb.BarFillerFunc(func(w io.Writer, st decor.Statistics) error {
+	// A terminal that was closed ends the drawing, and never the apply.
+	r.bar, _ = a.bars.Add(0, mpb.BarFillerFunc(func(w io.Writer, st decor.Statistics) error {
 		_, err := io.WriteString(w, a.s.Faint(runewidth.Truncate(a.barText(r), st.AvailableWidth, "…")))
 		return err
 	}), mpb.BarFillerTrim())

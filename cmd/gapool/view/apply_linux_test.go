@@ -141,7 +141,11 @@ func TestLiveApplyLeavesLinesOnly(t *testing.T) {
 			Line: "a\tb\tc and much more than fits into a row\tof it",
 		}})
 	}
-	<-drawn
+	select {
+	case <-drawn:
+	case <-time.After(time.Minute): // the reading of a terminal alone never ends
+		t.Fatal("no row says how far its step is")
+	}
 	for _, s := range steps[:2] {
 		a.Event(engine.Event{Kind: engine.Done, Step: s, Object: &providers.Object{ID: "0123456789ab"}})
 	}
@@ -169,5 +173,33 @@ func TestLiveApplyLeavesLinesOnly(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestLiveApplyWithoutItsTerminal closes the terminal while an apply runs, as
+// happens to one in the background: the apply goes on.
+func TestLiveApplyWithoutItsTerminal(t *testing.T) {
+	outside, inside := openTerminal(t, 80, 24)
+	a := NewLiveApply(inside, Style{}, time.Now)
+	steps := make([]*engine.Step, 3)
+	for i := range steps {
+		steps[i] = &engine.Step{ID: i, Verb: engine.DoCreate, Addr: addr(t, fmt.Sprintf("docker_image.app[%d]", i))}
+	}
+	a.Event(engine.Event{Kind: engine.Started, Step: steps[0]})
+	if err := outside.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for { // until the view has noticed
+		if _, err := a.out.Write([]byte("a line\n")); err != nil {
+			break
+		}
+	}
+	a.Event(engine.Event{Kind: engine.Started, Step: steps[1]})
+	a.Event(engine.Event{Kind: engine.Started, Step: steps[2]})
+	a.Event(engine.Event{Kind: engine.Done, Step: steps[0]})
+	a.Event(engine.Event{Kind: engine.Done, Step: steps[1]})
+	a.Close()
+	if got := a.Done(); got != (engine.Summary{Add: 2}) {
+		t.Errorf("done: %+v", got)
 	}
 }

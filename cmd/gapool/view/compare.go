@@ -142,7 +142,7 @@ func deleted(c *engine.Change) []Node {
 			usually++
 			continue
 		}
-		rows = append(rows, attrNodes(a, conceal(a, v, cty.NilVal), cty.NilVal)...)
+		rows = append(rows, attrNodes(a, engine.Conceal(a, v, cty.NilVal), cty.NilVal)...)
 	}
 	if usually > 0 {
 		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(usually, "attribute")))
@@ -153,8 +153,8 @@ func deleted(c *engine.Change) []Node {
 func changed(c *engine.Change) []Node {
 	diffs := map[string][]schema.Difference{}
 	for _, d := range c.Differences {
-		d.Want = markedAs(c.After, d.Path, d.Want)
-		d.Live = markedAs(c.Before, d.Path, d.Live)
+		d.Want = engine.MarkedAs(c.After, d.Path, d.Want)
+		d.Live = engine.MarkedAs(c.Before, d.Path, d.Live)
 		diffs[d.Attr] = append(diffs[d.Attr], d)
 	}
 	var rows []Node
@@ -174,7 +174,7 @@ func changed(c *engine.Change) []Node {
 				rows = append(rows, n)
 			}
 		case a.Computed && !a.Volatile && !none(before) && after != cty.NilVal && !after.IsKnown():
-			rows = append(rows, attrNodes(a, conceal(a, before, after), after)...)
+			rows = append(rows, attrNodes(a, engine.Conceal(a, before, after), after)...)
 		case (a.Name == "id" || a.Name == "name") && !none(before):
 			rows = append(rows, attrNodes(a, before, before)...)
 		case !none(before) && a.Block != nil:
@@ -190,21 +190,6 @@ func changed(c *engine.Change) []Node {
 		rows = append(rows, Node{Action: engine.NoOp, Note: hiddenNote(sameBlocks, "block")})
 	}
 	return rows
-}
-
-// markedAs gives a value found at a path in an object the marks that the object
-// has there: a difference may have been found without them.
-func markedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
-	if obj == cty.NilVal || none(v) {
-		return v
-	}
-	_, marks := obj.UnmarkDeepWithPaths()
-	for _, m := range marks {
-		if path.HasPrefix(m.Path) || m.Path.HasPrefix(path) {
-			v = v.WithMarks(m.Marks)
-		}
-	}
-	return v
 }
 
 func replaceNote(ds []schema.Difference) string {
@@ -224,7 +209,7 @@ func replaceNote(ds []schema.Difference) string {
 func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) []Node {
 	if a.Block == nil {
 		if len(ds[0].Path) <= 1 {
-			n := compare(conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
+			n := compare(engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
 			n.Name, n.NullNote = a.Name, true
 			return []Node{n}
 		}
@@ -265,7 +250,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		key := keyOf(d.Path)
 		delete(same, key)
 		live := d.Live
-		if a.Live && !shown(d.Want) && !none(live) {
+		if a.Live && !engine.Shown(d.Want) && !none(live) {
 			live = hidden(live)
 		}
 		part := compare(live, d.Want)
@@ -491,34 +476,3 @@ func mapOf(like cty.Value, m map[string]cty.Value) cty.Value {
 }
 
 func emptyGroup(v cty.Value) bool { return kind(v) != "" && kind(v) != byLine && v.LengthInt() == 0 }
-
-// conceal marks the old values of a Live attribute that the configuration does
-// not show now.
-func conceal(a *schema.Attr, before, after cty.Value) cty.Value {
-	if !a.Live || none(before) || before.IsMarked() || !before.IsKnown() {
-		return before
-	}
-	if !before.Type().IsMapType() {
-		if shown(after) {
-			return before
-		}
-		return hidden(before)
-	}
-	var now map[string]cty.Value
-	if kind(after) == byKey {
-		now = entries(after)
-	}
-	out := map[string]cty.Value{}
-	for k, v := range entries(before) {
-		if !shown(now[k]) {
-			v = hidden(v)
-		}
-		out[k] = v
-	}
-	return mapOf(before, out)
-}
-
-// shown reports whether a value is there, known and not marked.
-func shown(v cty.Value) bool {
-	return !none(v) && !v.ContainsMarked() && v.IsWhollyKnown()
-}

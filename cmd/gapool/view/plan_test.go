@@ -3,8 +3,10 @@ package view
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +14,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/planfile"
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -296,8 +300,8 @@ func TestPlan(t *testing.T) {
 		"drift": {
 			Mode: engine.RefreshOnly,
 			Drift: []engine.Drift{
-				{Addr: addr(t, "docker_container.gone"), What: "was removed outside of gapool"},
-				{Addr: addr(t, "docker_container.web"), What: "was changed outside of gapool", Differences: []schema.Difference{
+				{Addr: addr(t, "docker_container.gone"), Type: container, What: "was removed outside of gapool"},
+				{Addr: addr(t, "docker_container.web"), Type: container, What: "was changed outside of gapool", Differences: []schema.Difference{
 					{Attr: "memory", Want: num(512), Live: num(1024)},
 					{Attr: "labels", Path: cty.GetAttrPath("labels").IndexString("b"), Want: str("1"), Live: str("2")},
 				}},
@@ -317,6 +321,16 @@ func TestPlan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := planned(t, p, Style{})
 			golden(t, "plan-"+name, got)
+			file := kept(t, p)
+			again, err := file.Plan(func(name string) *schema.Type {
+				return map[string]*schema.Type{container.Name: container, volume.Name: volume}[name]
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, planned(t, again, Style{})); diff != "" {
+				t.Errorf("read from a file, the plan says otherwise (-made +read):\n%s", diff)
+			}
 			for _, s := range []string{"s3cr3t", "hunter", "\x1b"} {
 				if strings.Contains(got, s) {
 					t.Errorf("the text shows %q", s)
@@ -324,6 +338,46 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// secrets are the strings that a plan marks, anywhere.
+func secrets(p *engine.Plan) []string {
+	list := []string{"hunter"}
+	for _, c := range p.Changes {
+		list = append(list, schema.Secrets(c.Before)...)
+		list = append(list, schema.Secrets(c.After)...)
+	}
+	return list
+}
+
+// kept is a plan as it is read from its file, in which there is no secret.
+func kept(t *testing.T, p *engine.Plan) *planfile.File {
+	t.Helper()
+	file, err := planfile.New(p, planfile.Origin{
+		Options: planfile.Options{AllowDataLoss: slices.Collect(maps.Keys(p.Approved))},
+		Loaded:  &state.Loaded{State: state.New("genetic", "default")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := file.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range secrets(p) {
+		if bytes.Contains(data, []byte(s)) {
+			t.Errorf("the file has %q in it:\n%s", s, data)
+		}
+	}
+	file, err = planfile.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := file.Bytes()
+	if err != nil || !bytes.Equal(data, again) {
+		t.Errorf("read and written again, it is another file (%v):\n%s\n%s", err, data, again)
+	}
+	return file
 }
 
 func TestPlanInColour(t *testing.T) {

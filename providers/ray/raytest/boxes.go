@@ -143,3 +143,11 @@ func (k keeping) Rename(ctx context.Context, obj *providers.Object, name string)
 	}
 	return r.Rename(ctx, obj, name)
 }
+
+func (k keeping) Linger(req *providers.Request) time.Duration {
+	l, ok := k.Resource.(providers.Lingerer)
+	if !ok {
+		return 0
+	}
+	return l.Linger(req)
+}

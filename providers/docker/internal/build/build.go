@@ -37,6 +37,8 @@ type Options struct {
 	Args map[string]string
 	// Labels are put on the image.
 	Labels map[string]string
+	// Triggers are further values that Inputs is to notice.
+	Triggers map[string]string
 	// Tags are the image's names. With none it is known by its ID only.
 	Tags []string
 	// Secrets are what RUN --mount=type=secret,id=ID may read.

@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -20,17 +21,29 @@ import (
 	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/tonistiigi/fsutil"
 	"github.com/tonistiigi/fsutil/types"
+	"golang.org/x/crypto/argon2"
 )
 
 // LabelPrefix begins the labels that are gapool's own. Inputs passes over them, so that the label which
 // carries the digest of an image's inputs is not an input itself.
 const LabelPrefix = "gapool."
 
-// Inputs returns "sha256:…" of all that a build is made from and that its caller can decide: the files of the context that
+// The cost of hashing values that may be secrets: that of the hashes in the state, some 20 ms.
+const (
+	slowMemory  = 19 * 1024 // KiB
+	slowTime    = 2
+	slowThreads = 1
+)
+
+// Inputs returns a digest of all that a build is made from and that its caller can decide: the files of the context that
 // no ignore file excludes (path, mode, content, target of a symbolic link), the Dockerfile (content, path seen from the
-// context), the ignore file, args, labels, target, platform, network, extra hosts and the ids of the secrets.
+// context), the ignore file, args, labels, triggers, target, platform, network, extra hosts and the ids of the secrets.
 // It is the same for the same tree in another directory, whoever owns it and however old it is.
 // What lies on the engine or in a registry, such as the base image that a tag means today, is not in it.
+//
+// The digest is on the image, in plans and in the state, and args, labels and triggers may be short secrets: where there
+// are any they enter together by argon2id, so that trying values takes its time. Its salt is the digest of all else: it
+// must come out the same wherever the image is looked at, with a state or without.
 func Inputs(ctx context.Context, o Options) (digest string, err error) {
 	src, err := o.locate()
 	if err != nil {
@@ -43,10 +56,25 @@ func Inputs(ctx context.Context, o Options) (digest string, err error) {
 	if err := hashTree(ctx, h, src.files); err != nil {
 		return "", fmt.Errorf("build context %s: %w", src.context, err)
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+	open := h.Sum(nil)
+	values, err := o.values()
+	if err != nil || values == nil {
+		return "sha256:" + hex.EncodeToString(open), err
+	}
+	return "argon2id:" + hex.EncodeToString(argon2.IDKey(values, open, slowTime, slowMemory, slowThreads, sha256.Size)), nil
 }
 
-// hashSettings writes everything but the context's files.
+// values are args, labels and triggers as they go into a hash, nil where there are none.
+func (o Options) values() ([]byte, error) {
+	labels := maps.Clone(o.Labels)
+	maps.DeleteFunc(labels, func(name, _ string) bool { return strings.HasPrefix(name, LabelPrefix) })
+	if len(o.Args)+len(labels)+len(o.Triggers) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(struct{ Args, Labels, Triggers map[string]string }{o.Args, labels, o.Triggers})
+}
+
+// hashSettings writes everything but the context's files and the values that may be secrets.
 func (o Options) hashSettings(h hash.Hash, src source) error {
 	place, err := filepath.Rel(src.context, src.dockerfile)
 	if err != nil {
@@ -55,12 +83,6 @@ func (o Options) hashSettings(h hash.Hash, src source) error {
 	dockerfile, err := os.ReadFile(src.dockerfile)
 	if err != nil {
 		return fmt.Errorf("build: read the Dockerfile: %w", err)
-	}
-	labels := map[string]string{}
-	for name, value := range o.Labels {
-		if !strings.HasPrefix(name, LabelPrefix) {
-			labels[name] = value
-		}
 	}
 	secrets := make([]string, 0, len(o.Secrets))
 	for _, s := range o.Secrets {
@@ -77,9 +99,8 @@ func (o Options) hashSettings(h hash.Hash, src source) error {
 		Path                      string
 		Dockerfile, Ignore        []byte
 		Target, Platform, Network string
-		Args, Labels              map[string]string `json:",omitempty"`
-		Secrets, ExtraHosts       []string          `json:",omitempty"`
-	}{1, filepath.ToSlash(place), dockerfile, src.ignore, o.Target, o.Platform, network, o.Args, labels, secrets, o.ExtraHosts})
+		Secrets, ExtraHosts       []string `json:",omitempty"`
+	}{1, filepath.ToSlash(place), dockerfile, src.ignore, o.Target, o.Platform, network, secrets, o.ExtraHosts})
 }
 
 // hashTree writes one line for each entry of files. Paths are quoted, since a name may be any bytes, also a line's end.

@@ -307,3 +307,51 @@ func rename(from, to string) func(*testing.T, *Options) {
 		must(t, os.Rename(filepath.Join(o.Context, from), filepath.Join(o.Context, to)))
 	}
 }
+
+// A digest that lies open does not give a short secret away: what is tried against it has to be hashed slowly, with a
+// salt that other inputs have changed.
+func TestInputsOfValuesAreSlowAndReproducible(t *testing.T) {
+	plain := inputs(t, Options{Context: tree(t, sample())})
+	for name, with := range map[string]func(value string) Options{
+		"an argument": func(v string) Options { return Options{Args: map[string]string{"PIN": v}} },
+		"a label":     func(v string) Options { return Options{Labels: map[string]string{"pin": v}} },
+		"a trigger":   func(v string) Options { return Options{Triggers: map[string]string{"pin": v}} },
+	} {
+		at := func(value, main string) string {
+			o := with(value)
+			files := sample()
+			files["main.py"] = main
+			o.Context = tree(t, files)
+			return inputs(t, o)
+		}
+		digest := at("1234", "print(1)\n")
+		if !strings.HasPrefix(digest, "argon2id:") || digest == plain {
+			t.Errorf("%s: %s", name, digest)
+		}
+		if again := at("1234", "print(1)\n"); again != digest {
+			t.Errorf("%s: %s and then %s", name, digest, again)
+		}
+		if at("1235", "print(1)\n") == digest || at("1234", "print(2)\n") == digest {
+			t.Errorf("%s: another value, or another file, and the same digest", name)
+		}
+	}
+	if !strings.HasPrefix(plain, "sha256:") {
+		t.Errorf("without values %s", plain)
+	}
+	// A value is told from another place's, and secrets are not read at all.
+	same := map[string]string{"a": "b"}
+	seen := map[string]bool{}
+	for _, o := range []Options{{Args: same}, {Labels: same}, {Triggers: same}} {
+		o.Context = tree(t, sample())
+		seen[inputs(t, o)] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("%d digests for three inputs", len(seen))
+	}
+	secret := func(value string) string {
+		return inputs(t, Options{Context: tree(t, sample()), Secrets: []Secret{{ID: "pin", Value: []byte(value)}}})
+	}
+	if secret("1234") != secret("1235") {
+		t.Error("the value of a build secret is in the digest")
+	}
+}

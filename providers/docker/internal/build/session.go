@@ -17,6 +17,8 @@ import (
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	"github.com/tonistiigi/fsutil"
 	"google.golang.org/grpc"
+
+	"github.com/gapool/gapool/providers/docker/internal/login"
 )
 
 // newSession prepares what BuildKit may ask of us during the build: the context, the Dockerfile's directory, secrets, credentials.
@@ -75,15 +77,11 @@ func (c credentials) Register(server *grpc.Server) { auth.RegisterAuthServer(ser
 
 // Credentials implements auth.AuthServer. No entry for a host is no error: most images are public.
 func (credentials) Credentials(_ context.Context, req *auth.CredentialsRequest) (*auth.CredentialsResponse, error) {
-	host := req.Host
-	if host == "registry-1.docker.io" {
-		host = "https://index.docker.io/v1/" // the name under which docker login files Docker Hub
-	}
 	file, err := config.Load(config.Dir())
 	if err != nil {
 		return nil, err
 	}
-	entry, err := file.GetAuthConfig(host)
+	entry, err := login.For(file, req.Host)
 	if err != nil {
 		return nil, fmt.Errorf("credentials for %s: %w", req.Host, err)
 	}

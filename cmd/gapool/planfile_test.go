@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+	"pgregory.net/rapid"
+
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/mem"
+)
+
+// shop is a configuration in a folder of its own, beside a world.
+type shop struct {
+	dir   string
+	world *mem.World
+}
+
+const goods = `
+gapool { stack = "shop" }
+
+variable "memory" { type = number }
+
+variable "image" {
+  type    = string
+  default = "nginx"
+}
+
+resource "docker_network" "pool" { name = "pool" }
+
+resource "docker_volume" "data" { name = "data" }
+
+resource "docker_container" "web" {
+  count  = 3
+  name   = "web-${count.index}"
+  image  = var.image
+  memory = var.memory
+  networks_advanced { name = docker_network.pool.name }
+}
+
+resource "docker_container" "db" {
+  name  = "db"
+  image = "postgres"
+  volumes {
+    volume_name    = docker_volume.data.name
+    container_path = "/data"
+  }
+}
+`
+
+func (s *shop) write(text string) {
+	if err := os.WriteFile(filepath.Join(s.dir, "main.gapool.hcl"), []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// run is one process.
+func (s *shop) run(args ...string) (code int, out string) {
+	var b bytes.Buffer
+	args = append([]string{"-chdir=" + s.dir}, args...)
+	code = Main(args, strings.NewReader(""), &b, &b, []string{"XDG_STATE_HOME=" + filepath.Join(s.dir, ".home")}, []providers.Provider{s.world})
+	return code, b.String()
+}
+
+// TestKeptPlansMeetAnotherWorld makes a plan, changes something of what it was
+// made for, and applies it: it is refused before its first change, whatever the
+// plan and the change are. Without a change it is carried out.
+func TestKeptPlansMeetAnotherWorld(t *testing.T) {
+	containers := []string{"web-0", "web-1", "web-2", "db"}
+	some := func(r *rapid.T) string { return rapid.SampledFrom(containers).Draw(r, "container") }
+	drifts := map[string]func(*rapid.T, *shop){
+		"nothing":          func(*rapid.T, *shop) {},
+		"container gone":   func(r *rapid.T, s *shop) { s.world.Remove("docker_container", some(r)) },
+		"container stops":  func(r *rapid.T, s *shop) { s.world.Stop("docker_container", some(r)) },
+		"container breaks": func(r *rapid.T, s *shop) { s.world.Break("docker_container", some(r), "is unhealthy") },
+		"container renamed": func(r *rapid.T, s *shop) {
+			s.world.Rename("docker_container", some(r), "someone")
+		},
+		"memory": func(r *rapid.T, s *shop) {
+			web := rapid.SampledFrom(containers[:3]).Draw(r, "container") // the other one does not say its memory
+			s.world.Set("docker_container", web, "memory", cty.NumberIntVal(rapid.Int64Range(1000, 2000).Draw(r, "memory")))
+		},
+		"image": func(r *rapid.T, s *shop) {
+			s.world.Set("docker_container", some(r), "image", cty.StringVal("other"))
+		},
+		"replaced by hand": func(r *rapid.T, s *shop) {
+			name := some(r)
+			s.world.Put(&providers.Object{Kind: "docker_container", Name: name})
+		},
+		"network gone": func(_ *rapid.T, s *shop) { s.world.Remove("docker_network", "pool") },
+		"volume gone":  func(_ *rapid.T, s *shop) { s.world.Remove("docker_volume", "data") },
+		"name taken": func(_ *rapid.T, s *shop) {
+			s.world.Put(&providers.Object{Kind: "docker_container", Name: "new"})
+		},
+		"another apply": func(r *rapid.T, s *shop) {
+			must(r, s, "apply", "-auto-approve", "-var=memory=77")
+		},
+		"state lost": func(r *rapid.T, s *shop) {
+			if err := os.RemoveAll(filepath.Join(s.dir, ".gapool")); err != nil {
+				r.Fatal(err)
+			}
+		},
+		"configuration": func(_ *rapid.T, s *shop) { s.write(goods + `output "x" { value = 1 }`) },
+		"variable file": func(r *rapid.T, s *shop) {
+			if err := os.WriteFile(filepath.Join(s.dir, "gapool.vars.hcl"), []byte(`image = "httpd"`), 0o600); err != nil {
+				r.Fatal(err)
+			}
+		},
+	}
+	plans := map[string][]string{
+		"update":  {"-var=memory=128"},
+		"replace": {"-var=memory=64", "-var=image=apache"},
+		"asked":   {"-var=memory=64", "-replace=docker_container.db"},
+		"blind":   {"-var=memory=128", "-refresh=false"},
+		"destroy": {"-var=memory=64", "-destroy", "-allow-data-loss=docker_volume.data"},
+		"nothing": {"-var=memory=64"},
+		"new":     {"-var=memory=64"},
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		dir, err := os.MkdirTemp(t.TempDir(), "shop")
+		if err != nil {
+			r.Fatal(err)
+		}
+		s := &shop{dir: dir, world: world(filepath.Join(dir, ".world.json"))}
+		s.write(goods)
+		must(r, s, "apply", "-auto-approve", "-var=memory=64")
+		planned := rapid.SampledFrom(keysOf(plans)).Draw(r, "plan")
+		if planned == "new" {
+			s.write(goods + `resource "docker_container" "new" {
+  name  = "new"
+  image = "nginx"
+}`)
+		}
+		must(r, s, append([]string{"plan", "-out=kept"}, plans[planned]...)...)
+		drift := rapid.SampledFrom(keysOf(drifts)).Draw(r, "drift")
+		switch {
+		case drift == "name taken" && planned != "new":
+			drift = "nothing"
+		case drift == "variable file" && planned == "replace":
+			drift = "nothing" // the plan was given that variable
+		case drift == "container breaks" && (planned == "destroy" || planned == "replace" || planned == "asked"):
+			drift = "container gone" // health is not assumed: what goes anyway may be ill
+		case planned == "blind" && (drift == "container stops" || drift == "container breaks"):
+			drift = "container gone" // and what a state does not say was not assumed
+		}
+		drifts[drift](r, s)
+		before, files := s.world.String(), listing(r, s.dir)
+		code, out := s.run("apply", "kept")
+		switch {
+		case drift == "nothing" && code != 0:
+			r.Fatalf("the plan %q is refused though nothing differs:\n%s", planned, out)
+		case drift != "nothing" && code == 0:
+			r.Fatalf("the plan %q is carried out after %q:\n%s", planned, drift, out)
+		case drift != "nothing" && s.world.String() != before:
+			r.Fatalf("the plan %q is refused after %q and something was changed:\n%s\n%s", planned, drift, before, s.world.String())
+		case drift != "nothing" && listing(r, s.dir) != files:
+			r.Fatalf("the plan %q is refused after %q and the state is another:\n%s", planned, drift, listing(r, s.dir))
+		case drift != "nothing" && !strings.Contains(out, "lan again"):
+			r.Fatalf("the refusal does not say what to do:\n%s", out)
+		}
+		if drift == "nothing" && planned != "nothing" {
+			if code, out := s.run("apply", "kept"); code == 0 {
+				r.Fatalf("the plan %q is carried out twice:\n%s", planned, out)
+			}
+		}
+	})
+}
+
+func must(r *rapid.T, s *shop, args ...string) {
+	if code, out := s.run(args...); code != 0 {
+		r.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
+	}
+}
+
+func keysOf[V any](m map[string]V) []string { return sorted(m) }
+
+// listing is what stands in the state's files.
+func listing(r *rapid.T, dir string) string {
+	text := ""
+	for _, name := range []string{"state.json", "journal.jsonl"} {
+		data, err := os.ReadFile(filepath.Join(dir, ".gapool", "default", name))
+		if err != nil && !os.IsNotExist(err) {
+			r.Fatal(err)
+		}
+		text += fmt.Sprintf("%s: %s\n", name, data)
+	}
+	return text
+}

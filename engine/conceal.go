@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/schema"
+)
+
+// Conceal marks the old value of a Live attribute (env) as far as the
+// configuration does not show it now: it may be a secret that nobody can mark
+// any more. Whatever leaves the process, on a screen or in a file, goes through
+// it.
+func Conceal(a *schema.Attr, before, after cty.Value) cty.Value {
+	if !a.Live || before == cty.NilVal || before.IsNull() || before.IsMarked() || !before.IsKnown() {
+		return before
+	}
+	if !before.Type().IsMapType() {
+		if Shown(after) {
+			return before
+		}
+		return before.Mark(schema.SensitiveMark)
+	}
+	var now map[string]cty.Value
+	if after != cty.NilVal && !after.IsMarked() && after.IsKnown() && !after.IsNull() {
+		now = after.AsValueMap()
+	}
+	out := map[string]cty.Value{}
+	for k, v := range before.AsValueMap() {
+		if !Shown(now[k]) && !v.IsNull() {
+			v = v.Mark(schema.SensitiveMark)
+		}
+		out[k] = v
+	}
+	if len(out) == 0 {
+		return before
+	}
+	return cty.MapVal(out)
+}
+
+// MarkedAs gives a value found at a path in an object the marks that the object
+// has there: a difference may have been found without them.
+func MarkedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
+	if obj == cty.NilVal || v == cty.NilVal || v.IsNull() {
+		return v
+	}
+	_, marks := obj.UnmarkDeepWithPaths()
+	for _, m := range marks {
+		if path.HasPrefix(m.Path) || m.Path.HasPrefix(path) {
+			v = v.WithMarks(m.Marks)
+		}
+	}
+	return v
+}
+
+// Shown reports whether a value is there, known and without a secret.
+func Shown(v cty.Value) bool {
+	return v != cty.NilVal && !v.IsNull() && !v.ContainsMarked() && v.IsWhollyKnown()
+}
