@@ -245,11 +245,9 @@ func (p *planner) followNames(context.Context) {
 	for _, r := range p.graph.Resources() {
 		kinds[r.Type.Name] = true
 	}
-	// One that refers to such a block is behind it already.
 	names := func(r *schema.Resource) bool {
 		return slices.ContainsFunc(r.Type.Attrs, func(a schema.Attr) bool {
-			return a.Names != nil && kinds[a.Names.Type] &&
-				!slices.ContainsFunc(p.graph.Deps(r.Addr), func(d schema.Addr) bool { return d.Type == a.Names.Type })
+			return a.Names != nil && kinds[a.Names.Type] && !r.Refers(a.Name, a.Names.Type)
 		})
 	}
 	if p.o.Mode == engine.Destroy || !slices.ContainsFunc(p.graph.Resources(), names) {
