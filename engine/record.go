@@ -2,7 +2,9 @@ package engine
 
 import (
 	"encoding/json"
+	"math/big"
 	"slices"
+	"strconv"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -167,6 +169,10 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || holdsSecrets(a) {
 			continue
 		}
+		if n, ok := wholeNumber(x); ok {
+			out[a.Name] = strconv.AppendInt(nil, n, 10)
+			continue
+		}
 		b, err := ctyjson.Marshal(x, a.Implied())
 		if err != nil {
 			panic("a known value without marks is not JSON: " + err.Error())
@@ -178,6 +184,16 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 		panic(err)
 	}
 	return b
+}
+
+// wholeNumber is for most numbers: ctyjson seeks the shortest decimal of 512
+// bits, which costs more than all else in a record.
+func wholeNumber(v cty.Value) (int64, bool) {
+	if v.Type() != cty.Number {
+		return 0, false
+	}
+	n, acc := v.AsBigFloat().Int64()
+	return n, acc == big.Exact
 }
 
 // SameRecord reports whether two records of an address say the same, but for
