@@ -59,6 +59,20 @@ func (a Action) Symbol() string {
 	}
 }
 
+// Cause is why something is replaced or deleted, in the words that Terraform's
+// JSON of plans has.
+type Cause string
+
+const (
+	CannotUpdate  Cause = "replace_because_cannot_update"
+	ByRequest     Cause = "replace_by_request"
+	ByTriggers    Cause = "replace_by_triggers"
+	Unfit         Cause = "replace_because_tainted" // broken, or left unfinished
+	NotConfigured Cause = "delete_because_no_resource_config"
+	NoSuchIndex   Cause = "delete_because_count_index"
+	NoSuchKey     Cause = "delete_because_each_key"
+)
+
 // Change is what the plan says of one address: an instance of a resource, a
 // cluster, or a cluster's member.
 type Change struct {
@@ -70,6 +84,8 @@ type Change struct {
 	// configuration", "must be replaced, since docker_network.pool is".
 	// Empty where the differences speak for themselves.
 	Reason string
+	// Cause is the reason in one of Terraform's words, for programs.
+	Cause Cause
 	// Differences are the attributes that lead to the action, in table order.
 	Differences []schema.Difference
 	// OnlyIf names the references whose values decide, during the apply,
@@ -165,6 +181,10 @@ type Drift struct {
 	// What in words that follow the address: "was removed outside of gapool".
 	What        string
 	Differences []schema.Difference // Want is what was recorded
+	Provider    string
+	// Before is what was recorded, After what is there, null where nothing is.
+	// What may be a secret is in neither.
+	Before, After cty.Value
 }
 
 // Mode is what the plan is for.

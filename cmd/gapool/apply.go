@@ -32,6 +32,7 @@ func (c *cli) destroyCmd() *cobra.Command {
 func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 	var f planFlags
 	var autoApprove bool
+	var digest string
 	cmd := &cobra.Command{
 		Use:   verb,
 		Short: short,
@@ -54,13 +55,14 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.apply(ctx, stop, &f, verb, autoApprove)
+			return s.apply(ctx, stop, &f, verb, autoApprove, digest)
 		},
 	}
 	if !destroys {
 		cmd.Use += " [PLANFILE]"
 	}
 	f.register(cmd.Flags(), destroys)
+	cmd.Flags().StringVar(&digest, "digest", "", "apply only the plan that has this digest, sha256:…, which gapool plan -out and gapool show print; it is the approval")
 	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
 	return cmd
 }
@@ -110,7 +112,7 @@ func calm(ctx context.Context, stop <-chan struct{}) (context.Context, context.C
 }
 
 // apply plans, asks and carries the plan out.
-func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool) error {
+func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool, digest string) error {
 	quiet, end := calm(ctx, stop)
 	defer end()
 	p, err := f.make(quiet, s, verb, nil)
@@ -124,6 +126,12 @@ func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags,
 	style := s.style(s.stdout)
 	if err := view.Plan(s.stdout, p.Plan, style); err != nil {
 		return err
+	}
+	if digest != "" {
+		if err := s.approvedBy(digest, p, f); err != nil {
+			return err
+		}
+		autoApprove = true
 	}
 	if wouldChange(p.Plan) {
 		if err := s.approve(quiet, p.Plan, f, verb, autoApprove); err != nil {

@@ -24,7 +24,7 @@ func (s *session) write(p *planned, o planfile.Options) (*planfile.File, error) 
 		return nil, err
 	}
 	return planfile.New(p.Plan, planfile.Origin{
-		Gapool: Version, Options: o, Loaded: p.loaded, Configuration: s.cfg.Digests(), Variables: vars,
+		Gapool: Version, Options: o, Loaded: p.loaded, Configuration: s.cfg, Variables: vars,
 	})
 }
 
@@ -41,11 +41,31 @@ func (s *session) savePlan(p *planned, f *planFlags, out string) error {
 	if err := file.Write(path); err != nil {
 		return err
 	}
+	digest, err := file.Digest(s.typeOf)
+	if err != nil {
+		return err
+	}
 	again := ""
 	if names := file.SensitiveVariables(); len(names) > 0 {
 		again = fmt.Sprintf(" It has no secret in it: give %s again then.", strings.Join(names, ", "))
 	}
-	fmt.Fprintf(s.stdout, "\nThe plan is kept in %s. To do exactly this: gapool apply %s.%s\n", path, shellWord(out), again)
+	fmt.Fprintf(s.stdout, "\nThe plan is kept in %s. To do exactly this: gapool apply %s.%s\nIts digest is %s.\n", path, shellWord(out), again, digest)
+	return nil
+}
+
+// approvedBy holds the plan to the digest of the one that was approved.
+func (s *session) approvedBy(digest string, p *planned, f *planFlags) error {
+	file, err := s.write(p, f.kept())
+	if err != nil {
+		return err
+	}
+	is, err := file.Digest(s.typeOf)
+	if err != nil {
+		return err
+	}
+	if is != digest {
+		return fmt.Errorf("this is not the plan that was approved: its digest is %s and not %s; nothing was changed. Plan again, with the same flags, and have that approved", is, digest)
+	}
 	return nil
 }
 
@@ -183,8 +203,8 @@ func outdated(name string, differs []string) error {
 	return errors.New(b.String())
 }
 
-// showPlan prints a kept plan as gapool plan printed it.
-func (c *cli) showPlan(name string) error {
+// showPlan prints a kept plan as gapool plan printed it, or as JSON.
+func (c *cli) showPlan(name string, asJSON bool) error {
 	file, err := planfile.Read(c.path(name))
 	if err != nil {
 		return err
@@ -193,5 +213,17 @@ func (c *cli) showPlan(name string) error {
 	if err != nil {
 		return err
 	}
-	return view.Plan(c.stdout, p, c.style(c.stdout))
+	if !asJSON {
+		return view.Plan(c.stdout, p, c.style(c.stdout))
+	}
+	vars, err := file.Values()
+	if err != nil {
+		return err
+	}
+	doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+	if err != nil {
+		return err
+	}
+	_, err = c.stdout.Write(doc)
+	return err
 }

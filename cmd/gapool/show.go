@@ -10,13 +10,14 @@ import (
 
 func (c *cli) showCmd() *cobra.Command {
 	var stateDir string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show [PLANFILE]",
 		Short: "Print what the state knows, or a plan that was kept",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return c.showPlan(args[0])
+				return c.showPlan(args[0], asJSON)
 			}
 			s, err := c.open(stateDir)
 			if err != nil {
@@ -27,6 +28,14 @@ func (c *cli) showCmd() *cobra.Command {
 				return err
 			}
 			st := loaded.State
+			if asJSON {
+				doc, err := view.StateJSON(st, Version, c.typeOf, readOutputs(st.Outputs))
+				if err != nil {
+					return err
+				}
+				_, err = c.stdout.Write(doc)
+				return err
+			}
 			if len(st.Records) == 0 && len(st.Outputs) == 0 {
 				fmt.Fprintln(c.stdout, "The state is empty.")
 				return nil
@@ -34,6 +43,7 @@ func (c *cli) showCmd() *cobra.Command {
 			return view.Records(c.stdout, st, c.typeOf, readOutputs(st.Outputs), c.style(c.stdout))
 		},
 	}
+	registerJSON(cmd.Flags(), &asJSON)
 	registerStateDir(cmd.Flags(), &stateDir)
 	return cmd
 }

@@ -608,7 +608,13 @@ func (p *planner) namedAs(f *found) (schema.Addr, bool) {
 }
 
 func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
-	p.plan.Drift = append(p.plan.Drift, engine.Drift{Addr: c.Addr, Type: c.Type, What: what, Differences: diffs})
+	d := engine.Drift{Addr: c.Addr, Type: c.Type, Provider: c.Provider, What: what, Differences: diffs, After: cty.NullVal(c.Type.Implied())}
+	stored := engine.StoredValue(c.Type, c.Record)
+	d.Before = c.Type.Build(stored)
+	if c.Object != nil && c.Object.Attrs != cty.NilVal && !c.Object.Attrs.IsNull() {
+		d.After = shown(c.Type, c.Record, c.Object.Attrs)
+	}
+	p.plan.Drift = append(p.plan.Drift, d)
 }
 
 // recordedDrift tells what was changed behind our back: where what is live

@@ -41,8 +41,8 @@ func (f *File) otherOrigin(now *File) []string {
 	if f.Gapool != now.Gapool {
 		say("gapool %s made it, and this is %s", f.Gapool, now.Gapool)
 	}
-	for _, name := range union(f.Configuration, now.Configuration) {
-		switch was, is := f.Configuration[name], now.Configuration[name]; {
+	for _, name := range union(f.Sources, now.Sources) {
+		switch was, is := f.Sources[name], now.Sources[name]; {
 		case is == "":
 			say("the configuration has no file %s any more", name)
 		case was == "":

@@ -35,12 +35,12 @@ type File struct {
 	Options   Options     `json:"options"`
 
 	// What it was made from.
-	Lineage       string              `json:"lineage,omitempty"`
-	Generation    uint64              `json:"generation"`
-	State         string              `json:"state"`         // digest of what was recorded
-	Configuration map[string]string   `json:"configuration"` // file name → digest
-	Variables     map[string]Variable `json:"variables,omitempty"`
-	Engines       map[string]Engine   `json:"engines,omitempty"` // by provider key
+	Lineage    string              `json:"lineage,omitempty"`
+	Generation uint64              `json:"generation"`
+	State      string              `json:"state"`             // digest of what was recorded
+	Sources    map[string]string   `json:"sources,omitempty"` // file of the configuration → digest
+	Variables  map[string]Variable `json:"variables,omitempty"`
+	Engines    map[string]Engine   `json:"engines,omitempty"` // by provider key
 
 	// What it decides.
 	Changes    []change        `json:"changes"`
@@ -53,6 +53,9 @@ type File struct {
 	Drift      []drift         `json:"drift,omitempty"`
 	Kept       []*engineObject `json:"kept,omitempty"`
 	Notes      []string        `json:"notes,omitempty"`
+
+	// Configuration is schema.Description, for the views.
+	Configuration json.RawMessage `json:"configuration,omitempty"`
 }
 
 // Options are the flags that a plan depends on.
@@ -85,6 +88,7 @@ type change struct {
 	Provider    string          `json:"provider"`
 	Action      engine.Action   `json:"action"`
 	Reason      string          `json:"reason,omitempty"`
+	Cause       engine.Cause    `json:"cause,omitempty"`
 	OnlyIf      []string        `json:"only_if,omitempty"`
 	Object      *engineObject   `json:"object,omitempty"`
 	Before      json.RawMessage `json:"before,omitempty"`
@@ -133,10 +137,13 @@ type output struct {
 }
 
 type drift struct {
-	Addr        schema.Addr  `json:"address"`
-	Kind        string       `json:"kind"`
-	What        string       `json:"what"`
-	Differences []difference `json:"differences,omitempty"`
+	Addr        schema.Addr     `json:"address"`
+	Kind        string          `json:"kind"`
+	Provider    string          `json:"provider"`
+	What        string          `json:"what"`
+	Before      json.RawMessage `json:"before,omitempty"`
+	After       json.RawMessage `json:"after,omitempty"`
+	Differences []difference    `json:"differences,omitempty"`
 }
 
 // Origin is what a plan was made from, besides its options.
@@ -144,7 +151,7 @@ type Origin struct {
 	Gapool        string
 	Options       Options
 	Loaded        *state.Loaded
-	Configuration map[string]string
+	Configuration *schema.Config // nil for none
 	Variables     map[string]Variable
 }
 
@@ -157,9 +164,15 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	f := &File{
 		Gapool: o.Gapool, Stack: p.Stack, Workspace: p.Workspace, Mode: p.Mode, Options: o.Options,
 		Lineage: p.Lineage, Generation: o.Loaded.State.Generation, State: recorded,
-		Configuration: o.Configuration, Variables: o.Variables, Engines: map[string]Engine{},
+		Variables: o.Variables, Engines: map[string]Engine{},
 		DataLoss: p.DataLoss, Unapproved: p.Unapproved, Busy: p.Busy, Targeted: p.Targeted, Notes: p.Notes,
 		Changes: []change{}, Steps: []planStep{},
+	}
+	if o.Configuration != nil {
+		f.Sources = o.Configuration.Digests()
+		if f.Configuration, err = encode(o.Configuration.Describe()); err != nil {
+			return nil, err
+		}
 	}
 	if p.Engines != nil {
 		for key, info := range p.Engines.Known() {
@@ -180,7 +193,9 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	}
 	for _, d := range p.Drift {
 		var w writer
-		f.Drift = append(f.Drift, drift{Addr: d.Addr, Kind: d.Type.Name, What: d.What, Differences: w.differences(d.Type, d.Differences, cty.NilVal, cty.NilVal)})
+		f.Drift = append(f.Drift, drift{
+			Addr: d.Addr, Kind: d.Type.Name, Provider: d.Provider, What: d.What, Before: w.value(d.Before), After: w.value(d.After), Differences: w.differences(d.Type, d.Differences, cty.NilVal, cty.NilVal),
+		})
 	}
 	for _, obj := range p.Kept {
 		f.Kept = append(f.Kept, objectOf(obj))
@@ -197,7 +212,7 @@ func objectOf(o *providers.Object) *engineObject {
 
 func writeChange(c *engine.Change) change {
 	out := change{
-		Addr: c.Addr, Kind: c.Type.Name, Provider: c.Provider, Action: c.Action, Reason: c.Reason, OnlyIf: c.OnlyIf,
+		Addr: c.Addr, Kind: c.Type.Name, Provider: c.Provider, Action: c.Action, Reason: c.Reason, Cause: c.Cause, OnlyIf: c.OnlyIf,
 		Object: objectOf(c.Object), Prev: c.Prev, Deps: c.Deps,
 		Adopted: c.Adopted, Orphan: c.Orphan, Protect: c.Protect,
 	}
@@ -341,7 +356,14 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 		if err != nil {
 			return nil, damaged(d.Addr, err)
 		}
-		p.Drift = append(p.Drift, engine.Drift{Addr: d.Addr, Type: t, What: d.What, Differences: ds})
+		out := engine.Drift{Addr: d.Addr, Type: t, Provider: d.Provider, What: d.What, Differences: ds}
+		if out.Before, err = readValue(d.Before, t.Implied()); err == nil {
+			out.After, err = readValue(d.After, t.Implied())
+		}
+		if err != nil {
+			return nil, damaged(d.Addr, err)
+		}
+		p.Drift = append(p.Drift, out)
 	}
 	for _, o := range f.Kept {
 		p.Kept = append(p.Kept, o.object())
@@ -362,7 +384,7 @@ func (c *change) read(typeOf func(string) *schema.Type) (*engine.Change, error) 
 		return nil, err
 	}
 	out := &engine.Change{
-		Addr: c.Addr, Type: t, Provider: c.Provider, Action: c.Action, Reason: c.Reason, OnlyIf: c.OnlyIf,
+		Addr: c.Addr, Type: t, Provider: c.Provider, Action: c.Action, Reason: c.Reason, Cause: c.Cause, OnlyIf: c.OnlyIf,
 		Object: c.Object.object(), Prev: c.Prev, Deps: c.Deps,
 		Adopted: c.Adopted, Orphan: c.Orphan, Protect: c.Protect,
 	}

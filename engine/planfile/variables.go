@@ -92,3 +92,21 @@ func (f *File) OtherVariables(vals map[string]cty.Value) ([]string, error) {
 	}
 	return out, nil
 }
+
+// Values are the variables for showing them: a sensitive one is a stand-in with
+// the mark.
+func (f *File) Values() (map[string]cty.Value, error) {
+	out := make(map[string]cty.Value, len(f.Variables))
+	for name, v := range f.Variables {
+		if v.Hash != "" {
+			out[name] = cty.StringVal("").Mark(schema.SensitiveMark)
+			continue
+		}
+		val, err := v.read()
+		if err != nil {
+			return nil, damaged("var."+name, err)
+		}
+		out[name] = val
+	}
+	return out, nil
+}

@@ -131,7 +131,7 @@ func containerTable() *schema.Type {
 			{Name: "logs", Type: cty.Bool, Check: onlyFalse, Doc: "Accepted as `false`: `docker logs` shows them."},
 			{Name: "remove_volumes", Type: cty.Bool, Default: cty.True, Doc: "Whether volumes without a name go with the container."},
 
-			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the container."},
+			{Name: "id", Type: cty.String, Computed: true, Local: true, Doc: "ID of the container."},
 			{Name: "exit_code", Type: cty.Number, Computed: true, Volatile: true, Doc: "Exit code of a container that has ended; null while it runs."},
 			{Name: "network_data", Type: cty.List(networkData), Computed: true, Volatile: true, Doc: "Its addresses, by network."},
 		},

@@ -47,8 +47,8 @@ func imageTable() *schema.Type {
 			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
 				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers. " +
 					"Arguments, labels and triggers enter by argon2id, salted with all else, so that a short secret among them is not read off it; of build secrets only the `id`s enter."},
-			{Name: "id", Type: cty.String, Computed: true, Doc: "ID of the image, `sha256:…`."},
-			{Name: "image_id", Type: cty.String, Computed: true, Doc: "The same: what a container's `image` is best set to."},
+			{Name: "id", Type: cty.String, Computed: true, Local: true, Doc: "ID of the image, `sha256:…`."},
+			{Name: "image_id", Type: cty.String, Computed: true, Local: true, Doc: "The same: what a container's `image` is best set to."},
 			{Name: "repo_digest", Type: cty.String, Computed: true, Doc: "Name and digest in the registry; null for an image that comes from none."},
 		},
 		Absent: map[string]string{"timeouts": "Remove it: pulls and builds take the time that they take, and Ctrl-C ends them."},

@@ -48,7 +48,7 @@ func networkTable() *schema.Type {
 				},
 			}},
 			labels("Labels of the network."),
-			{Name: "id", Type: cty.String, Computed: true, Doc: "The network's ID."},
+			{Name: "id", Type: cty.String, Computed: true, Local: true, Doc: "The network's ID."},
 			{Name: "scope", Type: cty.String, Computed: true, Doc: "`local` or `swarm`."},
 		},
 	}

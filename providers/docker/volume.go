@@ -28,7 +28,7 @@ func volumeTable() *schema.Type {
 			{Name: "driver_opts", Type: cty.Map(cty.String), Change: schema.Replace, Doc: "Options of the driver, such as `type`, `o` and `device` of `local`."},
 			labels("Labels of the volume."),
 			{Name: "id", Type: cty.String, Computed: true, Doc: "The volume's name: it has no other ID."},
-			{Name: "mountpoint", Type: cty.String, Computed: true, Doc: "Folder of the volume on the engine's machine."},
+			{Name: "mountpoint", Type: cty.String, Computed: true, Local: true, Doc: "Folder of the volume on the engine's machine."},
 		},
 	}
 }

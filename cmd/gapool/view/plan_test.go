@@ -170,7 +170,9 @@ func diffs(c *engine.Change, replace bool) *engine.Change {
 	return c
 }
 
-func TestPlan(t *testing.T) {
+// plans has every action and every kind of value.
+func plans(t *testing.T) map[string]*engine.Plan {
+	t.Helper()
 	create := &engine.Change{
 		Addr: addr(t, "docker_container.web"), Type: container, Action: engine.Create,
 		Before: cty.NullVal(container.Implied()),
@@ -269,7 +271,7 @@ func TestPlan(t *testing.T) {
 	head := member("ray_cluster.pool.head", "pool-head")
 	head.Reason = "was lost"
 
-	for name, p := range map[string]*engine.Plan{
+	return map[string]*engine.Plan{
 		"create":    {Changes: []*engine.Change{create}},
 		"replace":   {Changes: []*engine.Change{replace}},
 		"update":    {Changes: []*engine.Change{updated, noop("docker_container.x")}},
@@ -317,7 +319,11 @@ func TestPlan(t *testing.T) {
 		}},
 		"empty":         {Changes: []*engine.Change{noop("docker_container.web")}},
 		"empty-destroy": {Mode: engine.Destroy},
-	} {
+	}
+}
+
+func TestPlan(t *testing.T) {
+	for name, p := range plans(t) {
 		t.Run(name, func(t *testing.T) {
 			got := planned(t, p, Style{})
 			golden(t, "plan-"+name, got)

@@ -1,0 +1,416 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/schema"
+)
+
+// PlanDocument is what the JSON of a plan is made from: the plan as it is read
+// from a file, and what stands there beside it.
+type PlanDocument struct {
+	Plan    *engine.Plan
+	Version string               // gapool's
+	Vars    map[string]cty.Value // marked where they are sensitive
+	// Configuration is schema.Description in JSON.
+	Configuration json.RawMessage
+}
+
+// formatVersion is that of Terraform's JSON of plans which the document keeps to.
+const formatVersion = "1.2"
+
+// planJSON is Terraform's JSON of a plan:
+// https://developer.hashicorp.com/terraform/internals/json-format
+type planJSON struct {
+	FormatVersion    string                  `json:"format_version"`
+	TerraformVersion string                  `json:"terraform_version"`
+	Variables        map[string]variableJSON `json:"variables,omitempty"`
+	PlannedValues    valuesJSON              `json:"planned_values"`
+	ResourceDrift    []resourceChangeJSON    `json:"resource_drift,omitempty"`
+	ResourceChanges  []resourceChangeJSON    `json:"resource_changes"`
+	OutputChanges    map[string]changeJSON   `json:"output_changes,omitempty"`
+	PriorState       *stateJSON              `json:"prior_state,omitempty"`
+	Configuration    json.RawMessage         `json:"configuration,omitempty"`
+	Relevant         []relevantJSON          `json:"relevant_attributes,omitempty"`
+	Checks           []json.RawMessage       `json:"checks,omitempty"`
+	Applyable        bool                    `json:"applyable"`
+	Complete         bool                    `json:"complete"`
+	Errored          bool                    `json:"errored"`
+}
+
+type variableJSON struct {
+	Value any `json:"value"`
+}
+
+type stateJSON struct {
+	FormatVersion    string     `json:"format_version"`
+	TerraformVersion string     `json:"terraform_version"`
+	Values           valuesJSON `json:"values"`
+}
+
+type valuesJSON struct {
+	Outputs map[string]outputJSON `json:"outputs,omitempty"`
+	Root    moduleJSON            `json:"root_module"`
+}
+
+type outputJSON struct {
+	Sensitive bool            `json:"sensitive"`
+	Type      json.RawMessage `json:"type,omitempty"`
+	Value     any             `json:"value,omitempty"`
+}
+
+type moduleJSON struct {
+	Resources []resourceJSON `json:"resources,omitempty"`
+}
+
+type resourceJSON struct {
+	identity
+	SchemaVersion int      `json:"schema_version"`
+	Values        any      `json:"values"`
+	Sensitive     any      `json:"sensitive_values"`
+	DependsOn     []string `json:"depends_on,omitempty"`
+	Tainted       bool     `json:"tainted,omitempty"`
+}
+
+// identity is how Terraform names an instance. A member of a cluster is a
+// docker_container, as it is on the engine, with the cluster's name and its own
+// place as the index.
+type identity struct {
+	Address  string `json:"address"`
+	Mode     string `json:"mode"`
+	Type     string `json:"type"`
+	Name     string `json:"name"`
+	Index    any    `json:"index,omitempty"`
+	Provider string `json:"provider_name"`
+}
+
+type resourceChangeJSON struct {
+	identity
+	Previous string     `json:"previous_address,omitempty"`
+	Deposed  string     `json:"deposed,omitempty"`
+	Change   changeJSON `json:"change"`
+	Reason   string     `json:"action_reason,omitempty"`
+}
+
+type changeJSON struct {
+	Actions         []string       `json:"actions"`
+	Before          any            `json:"before"`
+	After           any            `json:"after"`
+	AfterUnknown    any            `json:"after_unknown"`
+	BeforeSensitive any            `json:"before_sensitive"`
+	AfterSensitive  any            `json:"after_sensitive"`
+	ReplacePaths    [][]any        `json:"replace_paths,omitempty"`
+	Importing       *importingJSON `json:"importing,omitempty"`
+}
+
+type importingJSON struct {
+	ID string `json:"id"`
+}
+
+type relevantJSON struct {
+	Resource  string `json:"resource"`
+	Attribute []any  `json:"attribute"`
+}
+
+func identityOf(a schema.Addr, t *schema.Type, provider string) identity {
+	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: provider}
+	switch n, isInt := a.Key.Int(); {
+	case !a.Member.IsZero():
+		member := schema.Addr{Type: a.Type, Name: a.Name, Key: a.Key, Member: a.Member}.String()
+		id.Index = member[len(schema.Addr{Type: a.Type, Name: a.Name}.String()):]
+	case isInt:
+		id.Index = n
+	case !a.Key.IsZero():
+		id.Index = a.Key.Value().AsString()
+	}
+	return id
+}
+
+// actionsJSON are Terraform's words for an action.
+func actionsJSON(a engine.Action) []string {
+	switch a {
+	case engine.Create:
+		return []string{"create"}
+	case engine.Update:
+		return []string{"update"}
+	case engine.Delete:
+		return []string{"delete"}
+	case engine.Replace:
+		return []string{"delete", "create"}
+	case engine.ReplaceFirst:
+		return []string{"create", "delete"}
+	case engine.Forget:
+		return []string{"forget"}
+	default:
+		return []string{"no-op"}
+	}
+}
+
+// shaped gives an object the shape that Terraform's types have: nested blocks
+// are lists of objects, also one that may be written once only, or none.
+func shaped(attrs []schema.Attr, v cty.Value) cty.Value {
+	if v == cty.NilVal || v.IsMarked() || v.IsNull() || !v.IsKnown() {
+		return v
+	}
+	vals := v.AsValueMap()
+	for i := range attrs {
+		a := &attrs[i]
+		x := vals[a.Name]
+		if a.Block == nil || x == cty.NilVal || x.IsMarked() || !x.IsKnown() {
+			continue
+		}
+		switch {
+		case a.Block.Nesting == schema.Map && x.IsNull():
+		case x.IsNull():
+			vals[a.Name] = cty.EmptyTupleVal
+		case a.Block.Nesting == schema.Single:
+			vals[a.Name] = cty.TupleVal([]cty.Value{shaped(a.Block.Attrs, x)})
+		case a.Block.Nesting == schema.Map:
+			out := map[string]cty.Value{}
+			for key, e := range x.AsValueMap() {
+				out[key] = shaped(a.Block.Attrs, e)
+			}
+			vals[a.Name] = cty.ObjectVal(out)
+		default:
+			var out []cty.Value
+			for it := x.ElementIterator(); it.Next(); {
+				_, e := it.Element()
+				out = append(out, shaped(a.Block.Attrs, e))
+			}
+			vals[a.Name] = cty.TupleVal(out)
+		}
+	}
+	return cty.ObjectVal(vals)
+}
+
+func newChangeJSON(actions []string, before, after cty.Value) changeJSON {
+	return changeJSON{
+		Actions: actions, Before: plainJSON(before), After: plainJSON(after),
+		AfterUnknown: whereJSON(after, isUnknown), BeforeSensitive: whereJSON(before, isSensitive), AfterSensitive: whereJSON(after, isSensitive),
+	}
+}
+
+// JSON returns the document, which ends with a newline. Equal plans are equal
+// bytes.
+func (d PlanDocument) JSON() ([]byte, error) {
+	p := d.Plan
+	out := planJSON{
+		FormatVersion: formatVersion, TerraformVersion: d.Version, Configuration: d.Configuration,
+		ResourceChanges: []resourceChangeJSON{},
+		Applyable:       !p.Empty() && p.Unapproved == "",
+		Complete:        !p.Targeted,
+	}
+	for name, v := range d.Vars {
+		if out.Variables == nil {
+			out.Variables = map[string]variableJSON{}
+		}
+		out.Variables[name] = variableJSON{plainJSON(v)}
+	}
+	prior := valuesJSON{}
+	for _, c := range p.Changes {
+		out.ResourceChanges = append(out.ResourceChanges, resourceChange(c))
+		if c.Object != nil || c.Type.Virtual && !c.Before.IsNull() {
+			r := resourceOf(c, c.Before)
+			r.Tainted = c.Object != nil && c.Object.Broken != ""
+			prior.Root.Resources = append(prior.Root.Resources, r)
+		}
+		if c.After != cty.NilVal && !c.After.IsNull() && c.Action != engine.Forget {
+			out.PlannedValues.Root.Resources = append(out.PlannedValues.Root.Resources, resourceOf(c, c.After))
+		}
+	}
+	for _, s := range p.Steps {
+		if s.Extra && s.Target != nil {
+			out.ResourceChanges = append(out.ResourceChanges, leftOver(s))
+		}
+	}
+	slices.SortStableFunc(out.ResourceChanges, func(a, b resourceChangeJSON) int { return compareAddress(a.Address, b.Address) })
+	for _, dr := range p.Drift {
+		out.ResourceDrift = append(out.ResourceDrift, driftJSON(dr))
+	}
+	out.PlannedValues.Outputs, prior.Outputs = map[string]outputJSON{}, map[string]outputJSON{}
+	for _, o := range p.Outputs {
+		if out.OutputChanges == nil {
+			out.OutputChanges = map[string]changeJSON{}
+		}
+		before, after := o.Before, o.After
+		if o.Sensitive {
+			before, after = hidden(before), hidden(after)
+		}
+		out.OutputChanges[o.Name] = newChangeJSON(actionsJSON(o.Action), before, after)
+		if o.Action != engine.Delete {
+			out.PlannedValues.Outputs[o.Name] = outputValue(after, o.Sensitive)
+		}
+		if o.Action != engine.Create {
+			prior.Outputs[o.Name] = outputValue(before, o.Sensitive)
+		}
+	}
+	if len(prior.Root.Resources) > 0 || len(prior.Outputs) > 0 {
+		out.PriorState = &stateJSON{FormatVersion: "1.0", TerraformVersion: d.Version, Values: prior}
+	}
+	out.Relevant = d.relevant()
+	data, err := json.Marshal(out)
+	return append(data, '\n'), err
+}
+
+// compareAddress orders as the plan does.
+func compareAddress(a, b string) int {
+	x, errX := schema.ParseAddr(a)
+	y, errY := schema.ParseAddr(b)
+	if errX != nil || errY != nil {
+		return 0
+	}
+	return schema.CompareAddr(x, y)
+}
+
+func resourceChange(c *engine.Change) resourceChangeJSON {
+	out := resourceChangeJSON{
+		identity: identityOf(c.Addr, c.Type, c.Provider),
+		Change:   newChangeJSON(actionsJSON(c.Action), shaped(c.Type.Attrs, c.Before), shaped(c.Type.Attrs, c.After)),
+		Reason:   string(c.Cause),
+	}
+	if !c.Prev.IsZero() {
+		out.Previous = c.Prev.String()
+	}
+	if c.Adopted && c.Object != nil && (c.Action == engine.NoOp || c.Action == engine.Update) {
+		out.Change.Importing = &importingJSON{ID: c.Object.ID}
+	}
+	if c.Action.Replaces() {
+		for _, d := range c.Differences {
+			if d.Replace {
+				out.Change.ReplacePaths = append(out.Change.ReplacePaths, pathJSON(d))
+			}
+		}
+	}
+	return out
+}
+
+// leftOver is an object that an address has beside its current one: Terraform
+// calls it deposed.
+func leftOver(s *engine.Step) resourceChangeJSON {
+	t := s.Change.Type
+	return resourceChangeJSON{
+		identity: identityOf(s.Addr, t, s.Change.Provider), Deposed: shortID(s.Target.ID),
+		Change: newChangeJSON([]string{"delete"}, t.Build(nameOnly(t, s.Target.Name)), cty.NullVal(t.Implied())),
+	}
+}
+
+func nameOnly(t *schema.Type, name string) map[string]cty.Value {
+	if a := t.Attr("name"); a == nil || a.Implied() != cty.String {
+		return nil
+	}
+	return map[string]cty.Value{"name": cty.StringVal(name)}
+}
+
+func resourceOf(c *engine.Change, v cty.Value) resourceJSON {
+	v = shaped(c.Type.Attrs, v)
+	out := resourceJSON{identity: identityOf(c.Addr, c.Type, c.Provider), Values: plainJSON(v), Sensitive: whereJSON(v, isSensitive)}
+	for _, d := range c.Deps {
+		out.DependsOn = append(out.DependsOn, d.String())
+	}
+	return out
+}
+
+func driftJSON(d engine.Drift) resourceChangeJSON {
+	actions := []string{"update"}
+	if d.After.IsNull() {
+		actions = []string{"delete"}
+	}
+	return resourceChangeJSON{identity: identityOf(d.Addr, d.Type, d.Provider), Change: newChangeJSON(actions, shaped(d.Type.Attrs, d.Before), shaped(d.Type.Attrs, d.After))}
+}
+
+func outputValue(v cty.Value, sensitive bool) outputJSON {
+	out := outputJSON{Sensitive: sensitive, Value: plainJSON(v)}
+	if v != cty.NilVal && !sensitive && v.Type() != cty.DynamicPseudoType {
+		out.Type, _ = ctyjson.MarshalType(v.Type()) // a value's type is JSON
+	}
+	return out
+}
+
+// pathJSON is the place of a difference as Terraform writes it: names and
+// indexes. A set's element has no index, so the path ends at the set.
+func pathJSON(d schema.Difference) []any {
+	out := []any{d.Attr}
+	for _, step := range d.Path[min(1, len(d.Path)):] {
+		switch s := step.(type) {
+		case cty.GetAttrStep:
+			out = append(out, s.Name)
+		case cty.IndexStep:
+			key, _ := s.Key.UnmarkDeep()
+			switch {
+			case key.Type() == cty.String && key.IsKnown():
+				out = append(out, key.AsString())
+			case key.Type() == cty.Number && key.IsKnown():
+				i, _ := key.AsBigFloat().Int64()
+				out = append(out, i)
+			default:
+				return out
+			}
+		}
+	}
+	return out
+}
+
+// relevant are the attributes of other resources that what changes refers to.
+func (d PlanDocument) relevant() []relevantJSON {
+	if len(d.Configuration) == 0 {
+		return nil
+	}
+	var c schema.Description
+	if json.Unmarshal(d.Configuration, &c) != nil {
+		return nil
+	}
+	changes := map[string]bool{}
+	for _, c := range d.Plan.Changes {
+		if c.Action != engine.NoOp {
+			changes[c.Addr.Block().String()] = true
+		}
+	}
+	seen := map[string]relevantJSON{}
+	for _, r := range c.Root.Resources {
+		if !changes[r.Address] {
+			continue
+		}
+		for _, ref := range references(r.Body) {
+			resource, path, ok := schema.SplitReference(ref)
+			if ok && len(path) > 0 {
+				seen[fmt.Sprint(resource, path)] = relevantJSON{resource, path}
+			}
+		}
+	}
+	var out []relevantJSON
+	for _, key := range slices.Sorted(maps.Keys(seen)) {
+		out = append(out, seen[key])
+	}
+	return out
+}
+
+// references are those of all expressions in a body.
+func references(body any) []string {
+	var out []string
+	switch b := body.(type) {
+	case map[string]any:
+		for key, v := range b {
+			if list, ok := v.([]any); ok && key == "references" {
+				for _, ref := range list {
+					if s, ok := ref.(string); ok {
+						out = append(out, s)
+					}
+				}
+				continue
+			}
+			out = append(out, references(v)...)
+		}
+	case []any:
+		for _, v := range b {
+			out = append(out, references(v)...)
+		}
+	}
+	return out
+}

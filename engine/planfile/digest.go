@@ -1,0 +1,96 @@
+package planfile
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/schema"
+)
+
+// decision is what a digest is of: what the plan does to what, and nothing of
+// where and when it was made. Neither IDs nor uids, times, paths, the state's
+// generation or gapool's version are in it, so that a plan made on another
+// machine of the same inputs has the same one.
+type decision struct {
+	Stack     string          `json:"stack"`
+	Workspace string          `json:"workspace"`
+	Mode      engine.Mode     `json:"mode"`
+	Options   Options         `json:"options"`
+	Changes   []decidedChange `json:"changes"`
+	Steps     []decidedStep   `json:"steps"`
+	Outputs   []output        `json:"outputs"`
+}
+
+type decidedChange struct {
+	Addr    schema.Addr                `json:"address"`
+	Kind    string                     `json:"kind"`
+	Action  engine.Action              `json:"action"`
+	Cause   engine.Cause               `json:"cause"`
+	OnlyIf  []string                   `json:"only_if"`
+	Prev    schema.Addr                `json:"previous_address,omitzero"`
+	Adopted bool                       `json:"adopted"`
+	Protect bool                       `json:"prevent_destroy"`
+	Before  map[string]json.RawMessage `json:"before"`
+	After   map[string]json.RawMessage `json:"after"`
+}
+
+type decidedStep struct {
+	Verb   engine.Verb `json:"verb"`
+	Addr   schema.Addr `json:"address"`
+	Name   string      `json:"name"`
+	Target string      `json:"target"` // the name of its object
+	Extra  bool        `json:"extra"`
+	Needs  []int       `json:"needs"`
+}
+
+// Digest returns "sha256:…" of what the plan decides. A sensitive value enters
+// as added, changed or unchanged: which value it is, is not approved by it.
+// typeOf finds a table by its name.
+func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
+	d := decision{
+		Stack: f.Stack, Workspace: f.Workspace, Mode: f.Mode, Options: f.Options,
+		Changes: []decidedChange{}, Steps: []decidedStep{}, Outputs: []output{},
+	}
+	for i := range f.Changes {
+		c := &f.Changes[i]
+		t, err := table(c.Kind, typeOf)
+		if err != nil {
+			return "", damaged(c.Addr, err)
+		}
+		d.Changes = append(d.Changes, decidedChange{
+			Addr: c.Addr, Kind: c.Kind, Action: c.Action, Cause: c.Cause, OnlyIf: c.OnlyIf, Prev: c.Prev,
+			Adopted: c.Adopted, Protect: c.Protect,
+			Before: portable(c.Before, t), After: portable(c.after(), t),
+		})
+	}
+	for _, s := range f.real() {
+		x := decidedStep{Verb: s.Verb, Addr: s.Addr, Name: s.Name, Extra: s.Extra, Needs: s.Needs}
+		if s.Target != nil {
+			x.Target = s.Target.Name
+		}
+		d.Steps = append(d.Steps, x)
+	}
+	for _, o := range f.Outputs {
+		if o.Action != engine.NoOp {
+			d.Outputs = append(d.Outputs, o)
+		}
+	}
+	data, err := encode(d)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), nil
+}
+
+// portable are the attributes that are the same on another engine.
+func portable(raw json.RawMessage, t *schema.Type) map[string]json.RawMessage {
+	all := fields(raw)
+	for i := range t.Attrs {
+		if a := &t.Attrs[i]; a.Local || a.Volatile {
+			delete(all, a.Name)
+		}
+	}
+	return all
+}
