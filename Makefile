@@ -27,6 +27,10 @@ test: ## every test: vet, units, real Docker, real Ray
 bench: ## time against the Docker API called directly, and plans of 10,000 objects
 	@scripts/bench
 
+.PHONY: chaos
+chaos: ## gapool killed at random moments on a real engine: N=50 rounds, SEED=… to repeat
+	@scripts/chaos $(or $(N),20) $(or $(SEED),0)
+
 .PHONY: lint
 lint: ## golangci-lint, which is compiled the first time (minutes)
 	$(GOLANGCI_LINT) run

@@ -3,87 +3,19 @@
 package examples_test
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// witness stands between gapool and the engine and writes down each request
-// that could change something.
-type witness struct {
-	host string // for DOCKER_HOST
-
-	mu      sync.Mutex
-	changes []string
-}
-
-func newWitness(t *testing.T) *witness {
-	t.Helper()
-	host := script(t, "engine", "--host")
-	network, address, ok := strings.Cut(host, "://")
-	if !ok {
-		t.Fatalf("the engine is at %q", host)
-	}
-	w := &witness{}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
-	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, address)
-	}}
-	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.mu.Lock()
-			w.changes = append(w.changes, fmt.Sprintf("%s %s", r.Method, r.URL.Path))
-			w.mu.Unlock()
-		}
-		proxy.ServeHTTP(rw, r)
-	})}
-	// A socket's path is short, and that of a test's folder may not be.
-	dir, err := os.MkdirTemp("", "gapool")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(dir, "docker.sock")
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }() // until it is closed
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	w.host = "unix://" + socket
-	return w
-}
-
-// seen returns what was written down since it was last asked.
-func (w *witness) seen() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	out := w.changes
-	w.changes = nil
-	return out
-}
-
 // The mistakes of schema/testdata/broken, made by a person with a real engine:
 // each verb fails, says so, and asks the engine for no change.
 func TestBrokenConfigurationsChangeNothing(t *testing.T) {
-	w := newWitness(t)
+	w := newWitness(t, script(t, "engine", "--host"))
 	s := newStack(t)
 	s.env = []string{"DOCKER_HOST=" + w.host, "GAPOOL_VAR_image=" + tinyImage(t)}
 	s.write("main.gapool.hcl", `

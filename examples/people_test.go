@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ type stack struct {
 	name string // of the stack; begins all names on the engine
 	dir  string
 	env  []string // beside the test's own
+	with []string // a command that runs gapool
 	mute bool     // do not log each command
 }
 
@@ -107,7 +109,8 @@ func (s *stack) run(args ...string) result {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, gapoolBinary, args...)
+	line := slices.Concat(s.with, []string{gapoolBinary}, args)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), s.env...)
 	var stdout, stderr bytes.Buffer

@@ -77,7 +77,7 @@ func (s *Store) Journal(l *Loaded, lock *Lock) (*Journal, error) {
 		err = j.resume(l)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot open the journal: %w", err)
+		return nil, fmt.Errorf("cannot open the journal: %w", advise(err))
 	}
 	return j, nil
 }
@@ -292,7 +292,9 @@ func (j *Journal) Close() error {
 	err := j.sync(j.lines)
 	j.settle()
 	if j.file != nil {
-		err = errors.Join(err, j.file.Close())
+		if errClose := j.file.Close(); err == nil {
+			err = errClose
+		}
 		j.file = nil
 	}
 	if j.err == nil {
@@ -360,7 +362,7 @@ func (j *Journal) settle() {
 // fail keeps the first failure and returns it.
 func (j *Journal) fail(err error) error {
 	if j.err == nil {
-		j.err = err
+		j.err = advise(err)
 	}
 	return j.err
 }

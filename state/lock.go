@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,7 +68,7 @@ func (s *Store) Lock(ctx context.Context, verb string, timeout time.Duration) (*
 		return nil, err
 	}
 	if err := s.prepare(); err != nil {
-		return nil, err
+		return nil, advise(err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -114,12 +115,10 @@ func (l *Lock) take(ctx context.Context, path, what string) error {
 	for {
 		h, err := tryLock(path)
 		if err != nil {
-			return fmt.Errorf("cannot lock %s: %w", what, err)
+			return fmt.Errorf("cannot lock %s: %w", strings.TrimSuffix(what, ","), advise(err))
 		}
 		if h != nil {
-			if err := l.sign(h.file); err != nil {
-				return errors.Join(fmt.Errorf("cannot write the lock file: %w", err), h.file.Close())
-			}
+			_ = l.sign(h.file) // for messages only: on a full disk a plan can still be made
 			l.held = append(l.held, *h)
 			return nil
 		}

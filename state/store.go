@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Names of the files in a Store's folder.
@@ -173,18 +175,36 @@ func (s *Store) prepare() error {
 	if filepath.Base(home) != ".gapool" {
 		home = s.dir // a folder that the user chose may hold what belongs into git
 	}
-	f, err := os.OpenFile(filepath.Join(home, ".gitignore"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
+	// Whole or not at all: an empty one, as a full disk leaves it, keeps nothing out.
+	ignore := filepath.Join(home, ".gitignore")
+	if _, err := os.Lstat(ignore); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
+	f, err := os.CreateTemp(home, ".gitignore.") // several processes may be here
 	if err == nil {
 		_, err = f.WriteString("*\n")
-		err = errors.Join(err, f.Close())
+		if err = errors.Join(err, f.Close()); err == nil {
+			err = os.Rename(f.Name(), ignore)
+		}
+		if err != nil {
+			_ = os.Remove(f.Name()) // the first error counts
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot keep the state out of git: %w", err)
 	}
 	return nil
+}
+
+// advise adds the next move to the error of a disk that takes nothing.
+func advise(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return fmt.Errorf("%w; make room on that disk, then run it again", err)
+	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; make that folder writable, or name another one with -state-dir, then run it again", err)
+	}
+	return err
 }
 
 func syncDir(dir string) error {

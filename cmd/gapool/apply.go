@@ -165,7 +165,7 @@ func (s *session) carryOut(ctx context.Context, stop <-chan struct{}, p *planned
 		err = multierror.Append(err, e)
 	}
 	outputs := journal.State().Outputs
-	if e := journal.Close(); e != nil {
+	if e := journal.Close(); e != nil && !errors.Is(err, e) { // which may be told already
 		err = multierror.Append(err, e)
 	}
 	if err != nil {
