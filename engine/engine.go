@@ -89,6 +89,9 @@ type Change struct {
 	// Adopted says that the object was found by its labels and not by the
 	// state.
 	Adopted bool
+	// Tainted says that a Record step writes the object down as one to be
+	// replaced: it is there, and its create or its delete did not come to an end.
+	Tainted bool
 	// Orphan marks a Delete of an object that neither the state nor the
 	// configuration knows; it is shown apart.
 	Orphan bool
@@ -103,6 +106,14 @@ type Change struct {
 func (c *Change) Renamed() bool {
 	return c.Action == Update && c.Type.Renames &&
 		slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == "name" })
+}
+
+// Status is what a Record step writes down of the object.
+func (c *Change) Status() state.Status {
+	if c.Tainted {
+		return state.Tainted
+	}
+	return state.Ready
 }
 
 // Verb is what one step does.

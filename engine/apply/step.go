@@ -607,7 +607,7 @@ func (r *runner) keep(ctx context.Context, s *engine.Step) error {
 		obj = nil
 	}
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
-		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, c.Status())
 		if obj != nil {
 			rec.Others = r.others(old, c.Type, obj)
 		}

@@ -202,7 +202,7 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	switch {
 	case current != nil:
 		_, marks := w.value.UnmarkDeepWithPaths()
-		c.Object, c.Adopted = current.obj, !current.recorded
+		c.Object, c.Adopted, c.Tainted = current.obj, !current.recorded, current.tainted
 		live := p.liveAttrs(c.Object, bareOf(w.value))
 		c.Before = hideLike(w.typ, live, marks)
 		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
@@ -513,7 +513,7 @@ func (p *planner) orphan(f *found) {
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}
-	if !p.o.NamedStack && p.o.Mode != engine.Destroy {
+	if !p.o.NamedStack && p.o.Mode != engine.Destroy || p.o.Mode == engine.RefreshOnly {
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return
 	}

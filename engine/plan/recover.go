@@ -29,6 +29,7 @@ type found struct {
 	kind     *schema.Type
 	recorded bool
 	taken    bool // matched to an address
+	tainted  bool // an earlier apply did not come to its end with it
 }
 
 type objectKey struct{ provider, kind, id string }
@@ -148,7 +149,11 @@ func (k *known) take(addr schema.Addr, f *found) {
 // breaks marks an object as one to be replaced. A volume that exists is good,
 // and of an image all that counts can be compared.
 func breaks(f *found, why string) {
-	if f.kind.HoldsData || f.kind.ByName || f.obj.Broken != "" {
+	if f.kind.HoldsData || f.kind.ByName {
+		return
+	}
+	f.tainted = true
+	if f.obj.Broken != "" {
 		return
 	}
 	own := *f.obj
