@@ -335,7 +335,7 @@ func (t planText) kept() {
 	if t.p.Empty() {
 		t.line("")
 	}
-	t.line("Kept, though no configuration names them, since they hold data:")
+	t.line("Kept, though no configuration names them:")
 	for _, o := range t.p.Kept {
 		t.line("  %s %q", o.Kind, o.Name)
 	}
