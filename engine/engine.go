@@ -203,14 +203,14 @@ type Plan struct {
 	Targeted bool
 	// DataLoss are the addresses of what holds data and is deleted, sorted.
 	DataLoss []schema.Addr
-	// Approved are those of DataLoss that were allowed by name.
+	// Ends are the addresses that are deleted or replaced while work runs in
+	// them, sorted.
+	Ends []schema.Addr
+	// Approved are those of DataLoss and Ends that were allowed by name.
 	Approved map[schema.Addr]bool
 	// Unapproved is an error message where the plan cannot be applied without
 	// a permission that was not given; it names the flag.
 	Unapproved string
-	// Busy is that error message as far as running work is the reason, which
-	// no answer to a prompt allows.
-	Busy string
 	// Force allows what running work speaks against, also such work as is
 	// found only at the step.
 	Force bool

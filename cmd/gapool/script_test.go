@@ -10,7 +10,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/providers/ray/raytest"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -20,8 +22,14 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"gapool": func() {
-			list := []providers.Provider{world(os.Getenv("WORLD"))}
-			os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), list))
+			var p providers.Provider = world(os.Getenv("WORLD"))
+			if ray := os.Getenv("RAY"); ray != "" { // "idle", or "busy" with a job
+				w := mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(os.Getenv("WORLD")))
+				over, r := raytest.Over(w)
+				r.Job(ray == "busy")
+				p = over
+			}
+			os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), []providers.Provider{p}))
 		},
 	})
 }

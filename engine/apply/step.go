@@ -237,7 +237,12 @@ func (r *runner) asPlanned(c *engine.Change, bare cty.Value) error {
 }
 
 func (r *runner) request(s *engine.Step) *providers.Request {
+	var ends []string
+	if s.Target != nil && r.p.Approved[s.Addr] {
+		ends = s.Target.Work
+	}
 	return &providers.Request{
+		Ends: ends,
 		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr), Force: r.p.Force,
 		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
