@@ -24,8 +24,7 @@ func TestMain(m *testing.M) {
 		"gapool": func() {
 			var p providers.Provider = world(os.Getenv("WORLD"))
 			if ray := os.Getenv("RAY"); ray != "" { // "idle", or "busy" with a job
-				w := mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(os.Getenv("WORLD")))
-				over, r := raytest.Over(w)
+				over, r := raytest.Over(rayWorld(os.Getenv("WORLD")))
 				r.Job(ray == "busy")
 				p = over
 			}
@@ -59,6 +58,9 @@ func worldCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: world remove|stop KIND NAME, world empty, world print")
 	}
 	w := world(ts.Getenv("WORLD"))
+	if ts.Getenv("RAY") != "" {
+		w = rayWorld(ts.Getenv("WORLD"))
+	}
 	switch {
 	case args[0] == "remove" && len(args) == 3:
 		w.Remove(args[1], args[2])
@@ -74,6 +76,11 @@ func worldCmd(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("unknown: world %s", strings.Join(args, " "))
 	}
+}
+
+// rayWorld is an engine with all of Docker's attributes.
+func rayWorld(file string) *mem.World {
+	return mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(file))
 }
 
 // world is an engine with a few of Docker's attributes.

@@ -39,6 +39,11 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	if diags.HasErrors() {
 		return
 	}
+	if r.Type.Attr("name") != nil && v.GetAttr("name").ContainsMarked() {
+		p.errorf(r.Range.Ptr(), "A name is not secret",
+			"%s: the name has a sensitive value in it, and every listing, label and log has the name. Make the name of something else, or use nonsensitive() if the value is no secret.", addr)
+		return
+	}
 	if p.o.Mode != engine.RefreshOnly {
 		p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
 	}
