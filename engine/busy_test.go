@@ -38,7 +38,7 @@ func (e workingEngine) Refresh(ctx context.Context, scope providers.Scope) (*pro
 	}
 	for _, obj := range world.Objects {
 		if obj.Name == "pool-head" {
-			obj.Busy = "runs the job raysubmit_1 and 1 more"
+			obj.Work = []string{"job raysubmit_1", "driver 02000000"}
 		}
 	}
 	return world, nil
@@ -59,6 +59,7 @@ func (v workingVerbs) Delete(ctx context.Context, req *providers.Request) error 
 }
 
 func TestRunningWorkNeedsForce(t *testing.T) {
+	head := schema.Addr{Type: "ray_cluster", Name: "pool"}.WithMember(schema.Member{Role: schema.Head})
 	for name, c := range map[string]struct {
 		config string // in place of the cluster's
 		mode   engine.Mode
@@ -86,13 +87,13 @@ func TestRunningWorkNeedsForce(t *testing.T) {
 				}
 				p := l.plan()
 				told := slices.ContainsFunc(p.Notes, func(n string) bool {
-					return strings.Contains(n, headAddr+" runs the job raysubmit_1 and 1 more")
+					return strings.Contains(n, headAddr+" runs job raysubmit_1, driver 02000000")
 				})
 				if told != c.busy {
 					t.Errorf("notes %q, want one of the job: %v", p.Notes, c.busy)
 				}
-				if refused := strings.Contains(p.Unapproved, headAddr) && strings.Contains(p.Unapproved, "-force"); refused != (c.busy && !force) || p.Busy != p.Unapproved {
-					t.Errorf("force %v: unapproved %q, busy %q", force, p.Unapproved, p.Busy)
+				if refused := strings.Contains(p.Unapproved, headAddr) && strings.Contains(p.Unapproved, "-force"); refused != (c.busy && !force) || slices.Equal(p.Ends, []schema.Addr{head}) != c.busy {
+					t.Errorf("force %v: unapproved %q, ends %v", force, p.Unapproved, p.Ends)
 				}
 			}
 			l.apply()

@@ -108,6 +108,9 @@ type Change struct {
 	// Adopted says that the object was found by its labels and not by the
 	// state.
 	Adopted bool
+	// Tainted says that a Record step writes the object down as one to be
+	// replaced: it is there, and its create or its delete did not come to an end.
+	Tainted bool
 	// Orphan marks a Delete of an object that neither the state nor the
 	// configuration knows; it is shown apart.
 	Orphan bool
@@ -122,6 +125,14 @@ type Change struct {
 func (c *Change) Renamed() bool {
 	return c.Action == Update && c.Type.Renames &&
 		slices.ContainsFunc(c.Differences, func(d schema.Difference) bool { return d.Attr == "name" })
+}
+
+// Status is what a Record step writes down of the object.
+func (c *Change) Status() state.Status {
+	if c.Tainted {
+		return state.Tainted
+	}
+	return state.Ready
 }
 
 // Verb is what one step does.
@@ -215,14 +226,14 @@ type Plan struct {
 	Targeted bool
 	// DataLoss are the addresses of what holds data and is deleted, sorted.
 	DataLoss []schema.Addr
-	// Approved are those of DataLoss that were allowed by name.
+	// Ends are the addresses that are deleted or replaced while work runs in
+	// them, sorted.
+	Ends []schema.Addr
+	// Approved are those of DataLoss and Ends that were allowed by name.
 	Approved map[schema.Addr]bool
 	// Unapproved is an error message where the plan cannot be applied without
 	// a permission that was not given; it names the flag.
 	Unapproved string
-	// Busy is that error message as far as running work is the reason, which
-	// no answer to a prompt allows.
-	Busy string
 	// Force allows what running work speaks against, also such work as is
 	// found only at the step.
 	Force bool

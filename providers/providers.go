@@ -119,9 +119,9 @@ type Object struct {
 	// Broken says why the object cannot be kept, in words that follow "since";
 	// empty for a sound one. A stopped container is not broken.
 	Broken string
-	// Busy says what would be lost with the object, in words that follow its
-	// address: "runs the job raysubmit_1 and 1 more". Empty for nothing.
-	Busy string
+	// Work is what runs in the object and would end with it, each by a name:
+	// "job raysubmit_1".
+	Work []string
 	// Uses are the objects that cannot be deleted before this one: a
 	// container's networks and volumes.
 	Uses []Ref
@@ -156,6 +156,8 @@ type Request struct {
 	Prior *Object
 	// Changed are the attributes that an Update is for, sorted.
 	Changed []string
+	// Ends is the work that was allowed, by name, to end with Prior.
+	Ends []string
 	// Force lets a verb go on where running work, or not knowing of any, speaks
 	// against it.
 	Force bool

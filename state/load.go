@@ -67,7 +67,7 @@ func (s *Store) Load() (*Loaded, error) {
 
 func (s *Store) loadSnapshot() (*State, fs.FileInfo, error) {
 	path := s.path(snapshotName)
-	f, info, err := openRegular(path)
+	f, info, err := s.openRegular(path)
 	if f == nil {
 		return nil, nil, err
 	}
@@ -121,7 +121,7 @@ func (s *Store) parseSnapshot(data []byte) (*State, error) {
 // loadJournal adds the journal's facts to l.
 func (s *Store) loadJournal(l *Loaded) error {
 	path := s.path(journalName)
-	f, info, err := openRegular(path)
+	f, info, err := s.openRegular(path)
 	if f == nil {
 		return err
 	}
@@ -207,11 +207,11 @@ func newerError(version int) error {
 }
 
 func (s *Store) damaged(path string, err error) error {
-	return fmt.Errorf("cannot use the state %s: %w.\nNothing was changed, and gapool never writes over a state that it cannot read. If there is no other way, move the folder %s away (its backups are %s.1 to .%d): the next plan finds the stack's objects by their labels", path, err, s.dir, snapshotName, backups)
+	return fmt.Errorf("cannot use the state %s: %w.\nNothing was changed, and gapool never writes over a state that it cannot read. If there is no other way, move the folder %s away (its backups are %s.1 to .%d): the next plan finds the stack's objects by their labels, and gapool state rebuild writes the state anew", path, err, s.dir, snapshotName, backups)
 }
 
 // openRegular returns no file and no error where there is none.
-func openRegular(path string) (*os.File, fs.FileInfo, error) {
+func (s *Store) openRegular(path string) (*os.File, fs.FileInfo, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
@@ -220,11 +220,11 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, fmt.Errorf("cannot read the state: %w", err)
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a file", path)
-	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, errors.Join(fmt.Errorf("cannot read the state: %w", err), f.Close())
+	case !info.Mode().IsRegular():
+		return nil, nil, errors.Join(s.damaged(path, errors.New("it is not a file")), f.Close())
 	}
 	return f, info, nil
 }

@@ -67,6 +67,9 @@ func NewLineage() (string, error) {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
 }
 
+// Dir is the folder.
+func (s *Store) Dir() string { return s.dir }
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 // fault returns the error of the store's death, and asks for it first.

@@ -25,7 +25,7 @@ var (
 	absentStateVerbs = map[string]string{
 		"mv":   "not yet; the next plan finds an object whose name stays at its new address",
 		"pull": "the state is a file, .gapool/WORKSPACE/state.json; gapool show prints it",
-		"push": "the state needs no copy: it is rebuilt from the labels of what runs",
+		"push": "the state needs no copy: gapool state rebuild writes it anew from the labels of what runs",
 	}
 	absentFlags = map[string]string{
 		"out":   "gapool plan -out=FILE keeps a plan, gapool apply FILE applies it",

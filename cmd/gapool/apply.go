@@ -233,8 +233,8 @@ func (s *session) logEvent(e engine.Event) {
 	}
 }
 
-// approve asks, once: for "yes" or, where data would be lost, for the names of
-// what holds it. Without a prompt the permissions must have been given before.
+// approve asks, once: for "yes" or, where data or running work would be lost,
+// for the names of what holds it. Without a prompt the permissions must have been given before.
 func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, verb string, auto bool) error {
 	if auto {
 		if p.Unapproved != "" {
@@ -253,13 +253,19 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 		}
 		return fmt.Errorf("this plan needs an approval and cannot ask for it (%s); to approve it beforehand, add %s", why, hint)
 	}
-	if p.Busy != "" {
-		return errors.New(p.Busy)
-	}
-	var names []string
+	var names, losses []string
 	for _, a := range p.DataLoss {
 		if !p.Approved[a] {
 			names = append(names, view.ObjectName(p, a))
+		}
+	}
+	if len(names) > 0 {
+		losses = append(losses, "Data will be lost.")
+	}
+	if !p.Force {
+		for _, a := range p.Ends {
+			names = append(names, a.String())
+			losses = append(losses, fmt.Sprintf("Running work will be lost: %s in %s.", strings.Join(view.Work(p, a), ", "), a))
 		}
 	}
 	if len(names) == 0 && p.Unapproved != "" {
@@ -274,7 +280,7 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 		words[0] = "gapool will remove what is written above. There is no undo."
 	}
 	if len(names) > 0 {
-		words[1] = "Data will be lost. To approve, enter " + strings.Join(names, " ")
+		words = append(append(words[:1], losses...), "To approve, enter "+strings.Join(names, " "))
 	}
 	fmt.Fprintf(s.stdout, "\n%s\n  %s\n\n  %s ", style.Bold(question), strings.Join(words, "\n  "), style.Bold("Enter a value:"))
 	answer, err := s.read(ctx)
@@ -282,21 +288,25 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 		fmt.Fprintln(s.stdout)
 		return err
 	}
-	given := strings.FieldsFunc(answer, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
-	wanted := []string{"yes"}
+	wanted := "yes"
 	if len(names) > 0 {
-		wanted = names
+		wanted = strings.Join(names, " ")
 	}
-	slices.Sort(given)
-	wanted = slices.Sorted(slices.Values(wanted))
-	if !slices.Equal(given, wanted) {
-		return fmt.Errorf("%s cancelled: the answer was not %q; nothing was changed", verb, strings.Join(wanted, " "))
+	if !slices.Equal(wordsOf(answer), wordsOf(wanted)) {
+		return fmt.Errorf("%s cancelled: the answer was not %q; nothing was changed", verb, wanted)
 	}
-	for _, a := range p.DataLoss {
+	for _, a := range slices.Concat(p.DataLoss, p.Ends) {
 		p.Approved[a] = true
 	}
 	p.Unapproved = ""
 	return nil
+}
+
+// wordsOf are the words of an answer, in no order.
+func wordsOf(answer string) []string {
+	words := strings.FieldsFunc(answer, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' })
+	slices.Sort(words)
+	return words
 }
 
 // read returns a line of the standard input.

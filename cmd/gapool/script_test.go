@@ -10,7 +10,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/providers/ray/raytest"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -20,8 +22,13 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"gapool": func() {
-			list := []providers.Provider{world(os.Getenv("WORLD"))}
-			os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), list))
+			var p providers.Provider = world(os.Getenv("WORLD"))
+			if ray := os.Getenv("RAY"); ray != "" { // "idle", or "busy" with a job
+				over, r := raytest.Over(rayWorld(os.Getenv("WORLD")))
+				r.Job(ray == "busy")
+				p = over
+			}
+			os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ(), []providers.Provider{p}))
 		},
 	})
 }
@@ -51,6 +58,9 @@ func worldCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: world remove|stop KIND NAME, world empty, world print")
 	}
 	w := world(ts.Getenv("WORLD"))
+	if ts.Getenv("RAY") != "" {
+		w = rayWorld(ts.Getenv("WORLD"))
+	}
 	switch {
 	case args[0] == "remove" && len(args) == 3:
 		w.Remove(args[1], args[2])
@@ -66,6 +76,11 @@ func worldCmd(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("unknown: world %s", strings.Join(args, " "))
 	}
+}
+
+// rayWorld is an engine with all of Docker's attributes.
+func rayWorld(file string) *mem.World {
+	return mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(file))
 }
 
 // world is an engine with a few of Docker's attributes.

@@ -199,7 +199,8 @@ func (r *runner) wantOf(block *schema.Resource, key schema.Key) (cty.Value, erro
 type lowering struct {
 	once    sync.Once
 	members map[schema.Addr]providers.Member
-	secret  bool // something of the cluster's is sensitive
+	secrets []string // the cluster's
+	secret  bool     // something of the cluster's is sensitive
 	err     error
 }
 
@@ -224,7 +225,7 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 			return
 		}
 		bare, marks := want.UnmarkDeep()
-		l.secret = len(marks) > 0
+		l.secret, l.secrets = len(marks) > 0, schema.Secrets(want)
 		list, err := lowerer.Lower(cluster, bare, r.p.Live[cluster], eng.Info())
 		if err != nil {
 			l.err = err
@@ -271,7 +272,12 @@ func (r *runner) asPlanned(c *engine.Change, bare cty.Value) error {
 }
 
 func (r *runner) request(s *engine.Step) *providers.Request {
+	var ends []string
+	if s.Target != nil && r.p.Approved[s.Addr] {
+		ends = s.Target.Work
+	}
 	return &providers.Request{
+		Ends: ends,
 		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr), Force: r.p.Force,
 		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
@@ -302,14 +308,13 @@ func (r *runner) clusterOf(addr schema.Addr) cty.Value {
 	return bare
 }
 
-// secrets are the strings that the wanted value marks sensitive. A member's
-// marks are its cluster's: it was lowered without them.
+// secrets are the strings that the wanted value marks sensitive. A member's are
+// its cluster's: what it was lowered to is marked by whole attributes only.
 func (r *runner) secrets(addr schema.Addr) []string {
-	list := schema.Secrets(r.work[addr].want)
-	if c := r.changes[addr.Cluster()]; !addr.Member.IsZero() && c != nil {
-		list = append(list, schema.Secrets(c.After)...)
+	if l, ok := r.lowered.Load(addr.Cluster()); ok && !addr.Member.IsZero() {
+		return l.(*lowering).secrets
 	}
-	return list
+	return schema.Secrets(r.work[addr].want)
 }
 
 func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object, error) {
@@ -700,7 +705,7 @@ func (r *runner) keep(ctx context.Context, s *engine.Step) error {
 		obj = nil
 	}
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
-		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
+		rec := engine.RecordOf(c, obj, value, eng.Info().ID, c.Status())
 		if obj != nil {
 			rec.Others = r.others(old, c.Type, obj)
 		}

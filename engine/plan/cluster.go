@@ -123,6 +123,12 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 		c.Before = schema.With(c.Before, notComputed(w.typ, bare))
 	}
 	switch {
+	case p.o.Mode == engine.RefreshOnly && c.Before.IsNull():
+		// Neither the state nor Ray knows it: its members are written down alone.
+		delete(p.changes, w.addr)
+		p.eval.Set(w.addr, cty.UnknownVal(w.typ.Implied()))
+		return
+	case p.o.Mode == engine.RefreshOnly:
 	case anew || c.Before.IsNull():
 		c.Action = engine.Create
 		if k.record != nil {

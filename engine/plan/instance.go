@@ -42,6 +42,11 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	if diags.HasErrors() {
 		return
 	}
+	if r.Type.Attr("name") != nil && v.GetAttr("name").ContainsMarked() {
+		p.errorf(r.Range.Ptr(), "A name is not secret",
+			"%s: the name has a sensitive value in it, and every listing, label and log has the name. Make the name of something else, or use nonsensitive() if the value is no secret.", addr)
+		return
+	}
 	if p.o.Mode != engine.RefreshOnly {
 		p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
 	}
@@ -266,7 +271,7 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	switch {
 	case current != nil:
 		_, marks := w.value.UnmarkDeepWithPaths()
-		c.Object, c.Adopted = current.obj, !current.recorded
+		c.Object, c.Adopted, c.Tainted = current.obj, !current.recorded, current.tainted
 		live := p.liveAttrs(w.typ, c.Record, c.Object, bareOf(w.value))
 		c.Before = hideLike(w.typ, live, marks)
 		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
@@ -582,7 +587,8 @@ func (p *planner) orphan(f *found) {
 		addr, named = p.namedAs(f)
 	}
 	switch {
-	case addr.IsZero(), !named && !p.o.NamedStack, !p.selected(addr), p.o.Mode != engine.Destroy && len(p.o.Targets) > 0,
+	case p.o.Mode == engine.RefreshOnly, addr.IsZero(), !named && !p.o.NamedStack, !p.selected(addr),
+		p.o.Mode != engine.Destroy && len(p.o.Targets) > 0,
 		f.kind.HoldsData && !named && !(p.o.Mode == engine.Destroy && slices.Contains(p.o.AllowDataLoss, addr)):
 		p.plan.Kept = append(p.plan.Kept, f.obj)
 		return

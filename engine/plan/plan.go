@@ -279,8 +279,9 @@ func (p *planner) guard(context.Context) {
 		if c.Action != engine.Delete && !c.Action.Replaces() {
 			continue
 		}
-		if c.Object != nil && c.Object.Busy != "" {
-			busy = append(busy, c.Addr.String()+" "+c.Object.Busy)
+		if c.Object != nil && len(c.Object.Work) > 0 {
+			p.plan.Ends = append(p.plan.Ends, c.Addr)
+			busy = append(busy, fmt.Sprintf("%s runs %s", c.Addr, strings.Join(c.Object.Work, ", ")))
 		}
 		if c.Protect {
 			p.errorf(p.blockRange(c.Addr), "Protected from destruction",
@@ -305,8 +306,7 @@ func (p *planner) guard(context.Context) {
 		p.plan.Notes = append(p.plan.Notes, b+", which this plan ends.")
 	}
 	if len(busy) > 0 && !p.o.Force {
-		p.plan.Busy = strings.Join(busy, ", ") + "; to end that work, add -force"
-		refused = append(refused, p.plan.Busy)
+		refused = append(refused, strings.Join(busy, ", ")+"; to end that work, add -force")
 	}
 	p.plan.Unapproved = strings.Join(refused, "; ")
 }

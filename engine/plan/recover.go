@@ -30,6 +30,7 @@ type found struct {
 	recorded bool
 	taken    bool        // matched to an address
 	label    schema.Addr // what the object's label said, in the pool; it goes stale
+	tainted  bool        // an earlier apply did not come to its end with it
 }
 
 func (f *found) nameKey() nameKey { return nameKey{f.provider, f.kind.Name, f.obj.Name} }
@@ -167,7 +168,11 @@ func (k *known) take(addr schema.Addr, f *found) {
 // breaks marks an object as one to be replaced. A volume that exists is good,
 // and of an image all that counts can be compared.
 func breaks(f *found, why string) {
-	if f.kind.HoldsData || f.kind.ByName || f.obj.Broken != "" {
+	if f.kind.HoldsData || f.kind.ByName {
+		return
+	}
+	f.tainted = true
+	if f.obj.Broken != "" {
 		return
 	}
 	own := *f.obj

@@ -9,7 +9,6 @@ import (
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
-	"github.com/gapool/gapool/state"
 )
 
 // builder turns changes into steps and edges.
@@ -233,7 +232,7 @@ func (p *planner) unrecorded(c *engine.Change) bool {
 	if c.After.IsNull() {
 		return false // not in the configuration: it is recorded as it was wanted last
 	}
-	rec := engine.RecordOf(c, c.Object, c.After, p.info(c.Provider).ID, state.Ready)
+	rec := engine.RecordOf(c, c.Object, c.After, p.info(c.Provider).ID, c.Status())
 	if c.Type.Virtual {
 		rec.Current = nil
 	}

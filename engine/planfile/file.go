@@ -48,7 +48,6 @@ type File struct {
 	Outputs    []output        `json:"outputs,omitempty"`
 	DataLoss   []schema.Addr   `json:"data_loss,omitempty"`
 	Unapproved string          `json:"unapproved,omitempty"`
-	Busy       string          `json:"busy,omitempty"`
 	Targeted   bool            `json:"targeted,omitempty"`
 	Drift      []drift         `json:"drift,omitempty"`
 	Kept       []*engineObject `json:"kept,omitempty"`
@@ -165,7 +164,7 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 		Gapool: o.Gapool, Stack: p.Stack, Workspace: p.Workspace, Mode: p.Mode, Options: o.Options,
 		Lineage: p.Lineage, Generation: o.Loaded.State.Generation, State: recorded,
 		Variables: o.Variables, Engines: map[string]Engine{},
-		DataLoss: p.DataLoss, Unapproved: p.Unapproved, Busy: p.Busy, Targeted: p.Targeted, Notes: p.Notes,
+		DataLoss: p.DataLoss, Unapproved: p.Unapproved, Targeted: p.Targeted, Notes: p.Notes,
 		Changes: []change{}, Steps: []planStep{},
 	}
 	if o.Configuration != nil {
@@ -315,7 +314,7 @@ func writeOutput(oc engine.OutputChange) output {
 func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 	p := &engine.Plan{
 		Mode: f.Mode, Stack: f.Stack, Workspace: f.Workspace, Lineage: f.Lineage,
-		DataLoss: f.DataLoss, Approved: map[schema.Addr]bool{}, Unapproved: f.Unapproved, Busy: f.Busy,
+		DataLoss: f.DataLoss, Approved: map[schema.Addr]bool{}, Unapproved: f.Unapproved,
 		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force,
 	}
 	for _, a := range f.DataLoss {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -23,19 +25,6 @@ func jobNames(jobs []gcs.Job) []string {
 		}
 	}
 	return names
-}
-
-// busyWith says what the jobs of that name are to the removal of their head;
-// nothing for none.
-func busyWith(names []string) string {
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return "runs the " + names[0]
-	default:
-		return fmt.Sprintf("runs the %s and %d more", names[0], len(names)-1)
-	}
 }
 
 // patientJobs asks for the jobs until ctx ends: a head's dashboard, which knows
@@ -69,12 +58,13 @@ func (m *members) mayGo(ctx context.Context, req *providers.Request, head *provi
 	asking, cancel := context.WithTimeout(ctx, silence)
 	defer cancel()
 	jobs, err := m.e.patientJobs(asking, head.Name, secured(head.Attrs))
+	names := slices.DeleteFunc(jobNames(jobs), func(name string) bool { return slices.Contains(req.Ends, name) })
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case err == nil && len(jobs) > 0:
-		return fmt.Errorf("the cluster %s, which would end with container %s; wait for it, or, if its work may be lost, add -force",
-			busyWith(jobNames(jobs)), head.Name)
+	case err == nil && len(names) > 0:
+		return fmt.Errorf("the cluster runs %s, which would end with container %s; wait for it, or, if its work may be lost, add -force",
+			strings.Join(names, ", "), head.Name)
 	case err == nil, neverReady(req.Cluster, head), !m.e.headRuns(ctx, head.Name):
 		return nil
 	default:

@@ -299,8 +299,8 @@ print("sum", sum(ray.get([hold.remote(i) for i in range(6)])))
 		if obj.Name != name+"-head" {
 			continue
 		}
-		if !strings.HasPrefix(obj.Busy, "runs the driver ") {
-			t.Errorf("the head is busy %q, want a driver", obj.Busy)
+		if len(obj.Work) != 1 || !strings.HasPrefix(obj.Work[0], "driver ") {
+			t.Errorf("the head works on %q, want a driver", obj.Work)
 		}
 		if err := r.delete(ctx, obj); err == nil || !strings.Contains(err.Error(), "-force") {
 			t.Errorf("delete the head of a running driver: %v, want a refusal that names -force", err)

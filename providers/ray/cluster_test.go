@@ -36,6 +36,7 @@ type lab struct {
 	want   cty.Value
 	addr   schema.Addr
 	force  bool
+	ends   []string
 
 	mu     sync.Mutex
 	stages []string
@@ -107,7 +108,7 @@ func (l *lab) members() []providers.Member {
 
 func (l *lab) request(addr schema.Addr) *providers.Request {
 	return &providers.Request{
-		Addr: addr, Cluster: l.want, Force: l.force,
+		Addr: addr, Cluster: l.want, Force: l.force, Ends: l.ends,
 		Owner: providers.Owner{Stack: "lab", Workspace: "default", Lineage: "l", UID: "uid of " + addr.String(), Address: addr.String()},
 		Report: func(p providers.Progress) {
 			l.mu.Lock()
@@ -543,7 +544,7 @@ func TestAHeadStaysWhileJobsRun(t *testing.T) {
 		refusal string // at the step; empty for none
 	}{
 		"no job":                {func(*lab) {}, "", false, ""},
-		"a driver":              {func(l *lab) { l.ray.Job(true) }, "runs the driver 02000000", false, "runs the driver 02000000"},
+		"a driver":              {func(l *lab) { l.ray.Job(true) }, "driver 02000000", false, "driver 02000000"},
 		"the dashboard is down": {func(l *lab) { l.ray.Jobless(true) }, "", true, "ray does not answer"},
 		"the head is mute":      {func(l *lab) { l.ray.Mute(gcs.ErrUnavailable) }, "", true, "ray does not answer"},
 		"the token is refused":  {func(l *lab) { l.ray.Mute(gcs.ErrUnauthenticated) }, "", true, "refused the token"},
@@ -552,7 +553,7 @@ func TestAHeadStaysWhileJobsRun(t *testing.T) {
 			l.world.Set(container, head, "restart", cty.StringVal("no"))
 			l.ray.Mute(gcs.ErrUnavailable)
 		}, "", true, ""},
-		"it was, and is to restart": {func(l *lab) { l.world.Set(container, head, "restart", cty.StringVal("no")); l.ray.Job(true) }, "runs the driver 02000000", false, "runs"},
+		"it was, and is to restart": {func(l *lab) { l.world.Set(container, head, "restart", cty.StringVal("no")); l.ray.Job(true) }, "driver 02000000", false, "runs"},
 	} {
 		for _, force := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, force %v", name, force), func(t *testing.T) {
@@ -560,7 +561,7 @@ func TestAHeadStaysWhileJobsRun(t *testing.T) {
 					l.up()
 					c.do(l)
 					w := l.refresh()
-					if got := find(w, head).Busy; got != c.busy {
+					if got := strings.Join(find(w, head).Work, ", "); got != c.busy {
 						t.Errorf("the head is busy %q, want %q", got, c.busy)
 					}
 					if got := len(w.Warnings) > 0; got != c.warning {
@@ -587,6 +588,21 @@ func TestAHeadStaysWhileJobsRun(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// What was allowed is work by its name: other work that has begun since keeps
+// the head.
+func TestAHeadGoesWithTheWorkThatWasNamed(t *testing.T) {
+	for named, goes := range map[string]bool{"driver 02000000": true, "driver 01000000": false} {
+		bubble(t, func(t *testing.T, l *lab) {
+			l.up()
+			l.ray.Job(true)
+			l.ends = []string{named}
+			if err := l.delete("genetic-head"); (err == nil) != goes {
+				t.Errorf("%s was allowed to end: %v", named, err)
+			}
+		})
 	}
 }
 

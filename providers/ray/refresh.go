@@ -81,7 +81,7 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 				own := *world.Objects[i]
 				own.Detail = nodeInfo(c.nodes.Nodes, own.Name)
 				if world.Objects[i] == c.head {
-					own.Busy = busyWith(jobNames(c.jobs))
+					own.Work = jobNames(c.jobs)
 				}
 				if own.Broken == "" {
 					own.Broken = c.broken[own.Name]

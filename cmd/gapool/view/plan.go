@@ -18,6 +18,10 @@ import (
 func Plan(w io.Writer, p *engine.Plan, s Style) error {
 	var b bytes.Buffer
 	t := planText{w: &b, p: p, s: s}
+	// Where all goes, what cannot be made again comes first.
+	if p.Mode == engine.Destroy {
+		t.losses()
+	}
 	t.drift()
 	if p.Empty() {
 		t.nothing()
@@ -27,7 +31,9 @@ func Plan(w io.Writer, p *engine.Plan, s Style) error {
 	t.kept()
 	t.notes()
 	if !p.Empty() {
-		t.losses()
+		if p.Mode != engine.Destroy {
+			t.losses()
+		}
 		t.sums()
 		t.outputs()
 	}
@@ -335,7 +341,7 @@ func (t planText) kept() {
 	if t.p.Empty() {
 		t.line("")
 	}
-	t.line("Kept, though no configuration names them, since they hold data:")
+	t.line("Kept, though no configuration names them:")
 	for _, o := range t.p.Kept {
 		t.line("  %s %q", o.Kind, o.Name)
 	}
@@ -440,6 +446,16 @@ func OutputChanges(p *engine.Plan) []Node {
 		rows = append(rows, n)
 	}
 	return rows
+}
+
+// Work is what runs in the object that a plan finds at an address.
+func Work(p *engine.Plan, addr schema.Addr) []string {
+	for _, c := range p.Changes {
+		if c.Addr == addr && c.Object != nil {
+			return c.Object.Work
+		}
+	}
+	return nil
 }
 
 // ObjectName is the engine's name of the object that a plan finds at an
