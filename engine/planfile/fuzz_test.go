@@ -55,7 +55,7 @@ func FuzzParse(f *testing.F) {
 			if _, err := file.Plan(typeOf); err != nil {
 				continue
 			}
-			_, _ = file.Flags() // its errors are a person's business
+			_, _ = file.Flags()                                                             // its errors are a person's business
 			_, _ = file.OtherVariables(map[string]cty.Value{"memory": cty.NumberIntVal(1)}) // none with a hash, which takes long
 			file.Leaving()
 			file.SensitiveVariables()
