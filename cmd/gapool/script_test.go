@@ -22,7 +22,17 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"gapool": func() {
-			var p providers.Provider = world(os.Getenv("WORLD"))
+			w := world(os.Getenv("WORLD"))
+			if hold := os.Getenv("HOLD"); hold != "" { // each change waits for a line in that pipe
+				w.SetFault(func(c mem.Call) error {
+					if c.Op != mem.Update || c.When != mem.Before {
+						return nil
+					}
+					_, err := os.ReadFile(hold)
+					return err
+				})
+			}
+			var p providers.Provider = w
 			if ray := os.Getenv("RAY"); ray != "" { // "idle", or "busy" with a job
 				over, r := raytest.Over(rayWorld(os.Getenv("WORLD")))
 				r.Job(ray == "busy")

@@ -304,9 +304,9 @@ func (p *planner) checkLineage(all []*found) {
 	l := slices.Min(slices.Collect(maps.Keys(seen)))
 	f := seen[l]
 	p.errorf(nil, "Another state owns this stack",
-		"On this engine %s %q belongs to stack %q, workspace %q, but to another state (lineage %s, not %s). "+
+		"On this engine %s %q (%s) belongs to stack %q, workspace %q, but to another state (lineage %s, not %s). "+
 			"Use that state (-state-dir), or give this stack another name: gapool { stack = \"…\" }.",
-		f.obj.Kind, f.obj.Name, p.o.Stack, p.o.Workspace, l, orNone(own))
+		f.obj.Kind, f.obj.Name, f.obj.Owner.Address, p.o.Stack, p.o.Workspace, l, orNone(own))
 }
 
 // owns reports whether an object was made by this stack in this workspace.
