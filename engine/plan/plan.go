@@ -8,6 +8,7 @@
 //	cluster.go   lower a cluster into its members and decide those
 //	forced.go    what must be replaced because something else is
 //	steps.go     steps, edges, and the proof that they have no cycle
+//	undo.go      the inverse of each step, for a rollback
 package plan
 
 import (
@@ -47,6 +48,8 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
+	// OnFailure is what the apply does when a step fails; empty is Continue.
+	OnFailure engine.OnFailure
 	// Leaving are members of clusters that a plan file takes away, so that it is
 	// not chosen again who goes.
 	Leaving []schema.Addr
@@ -111,7 +114,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 		p.refresh, p.recover, p.wantNames, p.decideAll, p.decideRest, p.force, p.names, p.steps,
 		// Ordering the steps may turn a change into a replacement, so what is
 		// protected is looked at behind it.
-		p.outputs, p.guard, p.remark,
+		p.outputs, p.guard, p.remark, p.undo,
 	} {
 		if stage(ctx); p.diags.HasErrors() {
 			if p.plan.Engines != nil {
