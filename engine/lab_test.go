@@ -292,6 +292,8 @@ func tables() []*schema.Type {
 			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},
+			// A limit that can be set, but not taken away.
+			{Name: "swap", Type: cty.Number, Change: schema.Replace, ReplaceIf: func(_, want cty.Value) bool { return want.IsNull() }},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
 			{Name: "network", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
 				{Name: "name", Type: cty.String, Required: true},

@@ -24,7 +24,8 @@ type work struct {
 	want    cty.Value // with marks
 	err     error
 	dropped bool
-	made    *providers.Object // by the change's create
+	made    *providers.Object // by the change's create, or what its update left
+	secrets []string          // where the marks do not tell
 }
 
 func newUID() string {
@@ -271,6 +272,9 @@ func (r *runner) clusterOf(addr schema.Addr) cty.Value {
 // secrets are the strings that the wanted value marks sensitive. A member's
 // marks are its cluster's: it was lowered without them.
 func (r *runner) secrets(addr schema.Addr) []string {
+	if list := r.work[addr].secrets; list != nil {
+		return list
+	}
 	list := schema.Secrets(r.work[addr].want)
 	if c := r.changes[addr.Cluster()]; !addr.Member.IsZero() && c != nil {
 		list = append(list, schema.Secrets(c.After)...)
@@ -339,7 +343,7 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 	r.eval.Set(c.Addr, value)
 	block := r.eval.Config().Root.Resources[c.Addr.Block()]
 	want, _ := r.work[c.Addr].want.UnmarkDeep()
-	if c.Addr.Member.IsZero() {
+	if c.Addr.Member.IsZero() && !r.undoes {
 		if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Postconditions, value); diags.HasErrors() {
 			return diags
 		}
@@ -381,13 +385,16 @@ func sameObject(t *schema.Type, o state.Object, obj *providers.Object) bool {
 	return o.ID == obj.ID && (!t.ByName || o.Name == obj.Name)
 }
 
+// errDoubt is in the error of a call that may have taken effect.
+var errDoubt = errors.New("whether it took effect is not known; the next plan looks")
+
 // lost deals with a call that failed and showed nothing: either it certainly
 // had no effect, or it stays in doubt and the next run looks.
 func (r *runner) lost(n uint64, addr schema.Addr, err error) error {
 	if providers.HadNoEffect(err) {
 		return errors.Join(err, r.j.Failed(n, addr))
 	}
-	return fmt.Errorf("%w (whether it took effect is not known; the next plan looks)", err)
+	return fmt.Errorf("%w (%w)", err, errDoubt)
 }
 
 func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object, error) {
@@ -425,6 +432,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	if err != nil && obj == nil {
 		return nil, r.lost(n, c.Addr, err)
 	}
+	w.made = obj
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
