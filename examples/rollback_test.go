@@ -3,6 +3,8 @@
 package examples_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -19,6 +21,9 @@ variable "command" {
 variable "subnet" {
   default = "10.213.77.0/24"
 }
+variable "words" {
+  default = "one"
+}
 variable "memory" {
   type    = number
   default = 32
@@ -27,9 +32,16 @@ resource "docker_network" "lab" {
   name = "NAME"
   ipam_config { subnet = var.subnet }
 }
+resource "docker_image" "app" {
+  name = "NAME"
+  build {
+    context    = "image"
+    build_args = { BASE = var.image, WORDS = var.words }
+  }
+}
 resource "docker_container" "first" {
   name    = "NAME-first"
-  image   = var.image
+  image   = docker_image.app.image_id
   command = ["sleep", "1000000"]
   init    = true
   env     = { TOKEN = "hunter2-hunter2", LEVEL = "info" }
@@ -79,6 +91,10 @@ func TestFailedChangeIsRolledBack(t *testing.T) {
 	s.env = []string{"GAPOOL_VAR_image=" + tinyImage(t)}
 	s.write("main.gapool.hcl", rolledBack)
 	s.write("source.conf", "one")
+	if err := os.Mkdir(filepath.Join(s.dir, "image"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.write("image/Dockerfile", "ARG BASE\nFROM $BASE\nARG WORDS\nRUN echo $WORDS >/words\n")
 	s.apply()
 	s.settled()
 	first, second := s.name+"-first", s.name+"-second"
@@ -89,7 +105,7 @@ func TestFailedChangeIsRolledBack(t *testing.T) {
 				b.WriteString(c + field + " " + s.inspect("container", c, field) + "\n")
 			}
 		}
-		b.WriteString(s.docker("exec", first, "cat", "/etc/first.conf", "/etc/source.conf") + "\n")
+		b.WriteString(s.docker("exec", first, "cat", "/words", "/etc/first.conf", "/etc/source.conf") + "\n")
 		b.WriteString(s.inspect("network", s.name, ".IPAM.Config") + "\n")
 		return b.String()
 	}
@@ -124,9 +140,20 @@ func TestFailedChangeIsRolledBack(t *testing.T) {
 		}
 	}
 
+	t.Log("a new image stays, and the container of the old one is back")
+	flags := []string{"-on-failure=rollback", "-var", `command=["no-such-command"]`, "-var", "words=two"}
+	const stays = "docker_image.app (create): the tag named another image before, and is not moved back"
+	wants(t, s.must(0, append([]string{"plan"}, flags...)...).stdout, "Not undone then:\n  "+stays)
+	r := s.must(1, append([]string{"apply", "-auto-approve"}, flags...)...)
+	wants(t, r.stdout, "Apply failed and was rolled back in part.")
+	wants(t, r.stderr, stays)
+	if now := looks(); now != was {
+		t.Errorf("it is\n%s\nand was\n%s", now, was)
+	}
+
 	t.Log("a first apply that fails leaves nothing")
 	s.must(0, "destroy", "-auto-approve")
-	r := s.must(1, "apply", "-auto-approve", "-on-failure=rollback", "-var", `command=["no-such-command"]`)
+	r = s.must(1, "apply", "-auto-approve", "-on-failure=rollback", "-var", `command=["no-such-command"]`)
 	wants(t, r.stdout, "Apply failed and was rolled back.")
 	s.nothingLeft()
 	wants(t, s.must(0, "destroy", "-auto-approve").stdout, "No changes.")

@@ -162,7 +162,10 @@ func (u *undoing) takeBack(ctx context.Context, s *engine.Step) error {
 			t.Name = t.Target.Name
 		}
 		w.want = schema.With(u.main.work[s.Addr].want, map[string]cty.Value{"name": cty.StringVal(t.Name)})
-		return u.step(ctx, &t)
+		if err := u.step(ctx, &t); err != nil {
+			return err
+		}
+		return u.putBackIfThere(c)
 	default:
 		w.want = u.asNow(c.After)
 		w.secrets = secretsOf(c.Type, w.want)
