@@ -25,6 +25,7 @@ type scenario struct {
 	before, after string // configurations; an empty before is nothing at all
 	mode          engine.Mode
 	cluster       bool
+	ids           bool // something names another by its ID
 }
 
 // five is an image, a network, a volume and two containers, with words replaced.

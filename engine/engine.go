@@ -148,6 +148,8 @@ const (
 	DoRecord Verb = "record"
 	// DoForget drops a record; it asks no engine.
 	DoForget Verb = "forget"
+	// DoKeep stands in a Plan's Undo for a step that cannot be undone.
+	DoKeep Verb = "keep"
 	// Join waits for others and does nothing itself, so that n steps before m
 	// others need n+m edges. It is shown nowhere.
 	Join Verb = "join"
@@ -175,6 +177,12 @@ type Step struct {
 	Prev *string
 	// Needs are the IDs of the steps that must have succeeded before, sorted.
 	Needs []int
+	// Undoes is, in a Plan's Undo, the step that this one takes back; nil
+	// elsewhere.
+	Undoes *Step
+	// Why says, for a DoKeep, why the step cannot be undone, in words of their
+	// own.
+	Why string
 }
 
 // OutputChange is what happens to an output.
@@ -207,6 +215,16 @@ const (
 	RefreshOnly Mode = "refresh-only"
 )
 
+// OnFailure is what an apply does when a step fails.
+type OnFailure string
+
+const (
+	// Continue skips what depends on the failed step and goes on with the rest.
+	Continue OnFailure = "continue"
+	// Rollback starts nothing more and takes back what was done.
+	Rollback OnFailure = "rollback"
+)
+
 // Plan is a decision, whole: every view prints it and the apply follows it.
 type Plan struct {
 	Mode             Mode
@@ -237,6 +255,12 @@ type Plan struct {
 	// Force allows what running work speaks against, also such work as is
 	// found only at the step.
 	Force bool
+	// OnFailure is what an apply does when a step fails.
+	OnFailure OnFailure
+	// Undo are, with Rollback, the inverse steps: Undo[len(Steps)-1-i] takes
+	// back Steps[i], and comes after the inverse of whatever needs that. Nil
+	// without.
+	Undo []*Step
 
 	// Recovered is what the calls came to that an earlier run left in doubt;
 	// the apply writes it down before its first change.
@@ -310,6 +334,9 @@ const (
 	Failed
 	Skipped // something that it needs failed
 	Dropped // the value that it was planned for proved equal
+	// RollingBack says, once, that what was done is taken back from here on, as
+	// the step has failed. The steps of later events have Undoes.
+	RollingBack
 )
 
 // Event is news of an apply, for whoever shows it. Events of one step come in
@@ -319,6 +346,6 @@ type Event struct {
 	Step     *Step
 	Progress providers.Progress // of Progressed
 	Object   *providers.Object  // of Done, where there is one
-	Err      error              // of Failed
-	Because  *Step              // of Skipped
+	Err      error              // of Failed; of Skipped why a step is not undone
+	Because  *Step              // of Skipped; nil where it was not for another step
 }

@@ -306,6 +306,8 @@ func tables() []*schema.Type {
 			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace, Names: &schema.Naming{Type: "docker_image", ID: "image_id"}},
 			{Name: "env", Type: cty.Map(cty.String), Change: schema.Replace, Merge: true, Live: true},
 			{Name: "memory", Type: cty.Number, Change: schema.Update},
+			// A limit that can be set, but not taken away.
+			{Name: "swap", Type: cty.Number, Change: schema.Replace, ReplaceIf: func(_, want cty.Value) bool { return want.IsNull() }},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
 			{Name: "network", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
 				{Name: "name", Type: cty.String, Required: true},
@@ -322,8 +324,9 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 	if kind != "docker_container" {
 		return nil
 	}
-	// An image without a tag is one that the engine has, whatever it is.
-	if image := attrs.GetAttr("image"); image.IsKnown() && !image.IsNull() && strings.Contains(image.AsString(), ":") {
+	// An image without a tag is one that the engine has, whatever it is; so is one
+	// by its ID, whatever its tags mean by now.
+	if image := attrs.GetAttr("image"); image.IsKnown() && !image.IsNull() && strings.Contains(image.AsString(), ":") && !strings.HasPrefix(image.AsString(), "sha256:") {
 		refs = append(refs, providers.Ref{Kind: "docker_image", Name: image.AsString()})
 	}
 	for _, block := range []struct{ attr, name, kind string }{{"network", "name", "docker_network"}, {"mount", "volume", "docker_volume"}} {

@@ -166,7 +166,7 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
 		x := v.GetAttr(a.Name)
-		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || holdsSecrets(a) {
+		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || HoldsSecrets(a) {
 			continue
 		}
 		if n, ok := wholeNumber(x); ok {
@@ -220,13 +220,13 @@ func steadyJSON(t *schema.Type, rec *state.Record) string {
 	return string(b)
 }
 
-// holdsSecrets reports whether the attribute, or one nested in it, is never
+// HoldsSecrets reports whether the attribute, or one nested in it, is never
 // stored.
-func holdsSecrets(a *schema.Attr) bool {
+func HoldsSecrets(a *schema.Attr) bool {
 	if a.Live || a.Sensitive {
 		return true
 	}
-	return a.Block != nil && slices.ContainsFunc(a.Block.Attrs, func(n schema.Attr) bool { return holdsSecrets(&n) })
+	return a.Block != nil && slices.ContainsFunc(a.Block.Attrs, func(n schema.Attr) bool { return HoldsSecrets(&n) })
 }
 
 // StoredValue reads back what RecordOf stored: the attributes by name. What no

@@ -228,6 +228,8 @@ func (s *session) logEvent(e engine.Event) {
 		s.log.Info("step done", "address", e.Step.Addr, "verb", e.Step.Verb)
 	case engine.Dropped:
 		s.log.Info("step not needed", "address", e.Step.Addr, "verb", e.Step.Verb)
+	case engine.RollingBack:
+		s.log.Warn("rolling back", "address", e.Step.Addr, "verb", e.Step.Verb)
 	case engine.Failed, engine.Skipped:
 		s.log.Warn("step not done", "address", e.Step.Addr, "verb", e.Step.Verb)
 	}

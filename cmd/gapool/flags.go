@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -106,6 +107,22 @@ func (f *varFileFlag) Type() string   { return "FILE" }
 func (f *varFileFlag) Set(s string) error {
 	*f.list = append(*f.list, schema.VarFlag{File: s})
 	return nil
+}
+
+// onFailureFlag is continue or rollback.
+type onFailureFlag engine.OnFailure
+
+func (f *onFailureFlag) String() string { return string(*f) }
+func (f *onFailureFlag) Type() string   { return "continue|rollback" }
+
+func (f *onFailureFlag) Set(s string) error {
+	switch engine.OnFailure(s) {
+	case engine.Continue, engine.Rollback:
+		*f = onFailureFlag(s)
+		return nil
+	default:
+		return errors.New("write -on-failure=continue or -on-failure=rollback")
+	}
 }
 
 // addrFlags are addresses or groups, one for each time the flag is given.

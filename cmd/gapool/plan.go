@@ -29,6 +29,7 @@ type planFlags struct {
 	refreshOnly      bool
 	destroy          bool
 	force            bool
+	onFailure        onFailureFlag
 	input            bool
 	parallelism      int
 	lockTimeout      time.Duration
@@ -42,6 +43,8 @@ func (f *planFlags) register(flags *pflag.FlagSet, destroys bool) {
 	flags.Var(&f.allowDataLoss, "allow-data-loss", "allow this volume to be deleted (can be repeated)")
 	flags.BoolVar(&f.refresh, "refresh", true, "read what runs; false plans from the state alone, without Docker")
 	flags.BoolVar(&f.force, "force", false, "also where running work speaks against it, such as Ray jobs")
+	f.onFailure = onFailureFlag(engine.Continue)
+	flags.Var(&f.onFailure, "on-failure", "when a step fails, continue with what does not depend on it, or rollback: undo what this apply did")
 	flags.BoolVar(&f.input, "input", true, "ask questions; false fails instead")
 	flags.IntVar(&f.parallelism, "parallelism", 10, "how much is done at once")
 	flags.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another process that has the state, such as 5m")
@@ -65,6 +68,8 @@ func (f *planFlags) mode() (engine.Mode, error) {
 		return "", errors.New("-destroy and -refresh-only exclude each other")
 	case f.refreshOnly && !f.refresh:
 		return "", errors.New("-refresh-only reads what runs and -refresh=false does not: they exclude each other")
+	case engine.OnFailure(f.onFailure) == engine.Rollback && !f.refresh:
+		return "", errors.New("-on-failure=rollback must know what runs, and -refresh=false does not look: they exclude each other")
 	case f.parallelism < 1:
 		return "", fmt.Errorf("-parallelism=%d: at least one thing must be done at a time", f.parallelism)
 	case f.destroy:
@@ -114,6 +119,7 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 		Waiting: func(d time.Duration) {
 			fmt.Fprintf(s.stderr, "An earlier run was cut off; waiting %s for what it began to come to its end.\n", d.Round(time.Second))
 		},
+		OnFailure: engine.OnFailure(f.onFailure),
 	}
 	if from != nil {
 		o.Leaving = from.Leaving()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gapool/gapool/cmd/gapool/view"
+	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/planfile"
 	"github.com/gapool/gapool/schema"
 )
@@ -80,6 +82,9 @@ func shellWord(s string) string {
 // kept are the flags that a plan depends on.
 func (f *planFlags) kept() planfile.Options {
 	o := planfile.Options{AllowDataLoss: f.allowDataLoss, NoRefresh: !f.refresh, Force: f.force}
+	if what := engine.OnFailure(f.onFailure); what != engine.Continue {
+		o.OnFailure = what
+	}
 	for _, a := range f.targets {
 		o.Targets = append(o.Targets, a.String())
 	}
@@ -104,6 +109,7 @@ func (f *planFlags) again(file *planfile.File) error {
 		}
 	}
 	f.allowDataLoss, f.force = file.Options.AllowDataLoss, file.Options.Force
+	f.onFailure = onFailureFlag(cmp.Or(file.Options.OnFailure, engine.Continue))
 	f.destroy, f.refreshOnly = file.Mode == "destroy", file.Mode == "refresh-only"
 	f.refresh = true // a plan that was made without looking is held to what is there, too
 	given, err := file.Flags()

@@ -57,8 +57,11 @@ func Run(ctx context.Context, p *engine.Plan, j *state.Journal, o Options) error
 		work:    map[schema.Addr]*work{},
 		records: map[schema.Addr]*state.Record{},
 		live:    live(p),
+		steps:   p.Steps,
+		halts:   p.OnFailure == engine.Rollback,
 	}
 	r.tags, r.untags = tagsOf(p.Steps)
+	r.act, r.idle = r.step, func(s *engine.Step) bool { return s.Verb == engine.Join }
 	for _, c := range p.Changes {
 		r.changes[c.Addr], r.work[c.Addr] = c, &work{}
 	}
@@ -67,6 +70,9 @@ func Run(ctx context.Context, p *engine.Plan, j *state.Journal, o Options) error
 	}
 	r.run(ctx)
 	errs := r.errors()
+	if r.halted {
+		errs = multierror.Append(errs, r.rollback(ctx))
+	}
 	if len(errs.Errors) == 0 {
 		if err := r.outputs(); err != nil {
 			errs = multierror.Append(errs, err)
@@ -124,6 +130,15 @@ type runner struct {
 	recordsMu sync.Mutex
 	records   map[schema.Addr]*state.Record
 
+	// What the scheduler runs, by what, and which of it is nothing to do. With
+	// halts it starts nothing more after a failure; halted says that it was so.
+	steps  []*engine.Step
+	act    func(context.Context, *engine.Step) error
+	idle   func(*engine.Step) bool
+	halts  bool
+	halted bool
+	undoes bool // it takes back what another runner did
+
 	reportMu sync.Mutex
 	results  []result // by step
 	lowered  sync.Map // cluster address → *lowering
@@ -141,8 +156,13 @@ const (
 type result struct {
 	outcome outcome
 	err     error
-	because int // of skipped: the step that failed, -1 for an interruption
+	because int // of skipped: the step that failed, or one of those below
 }
+
+const (
+	interrupted = -1
+	halted      = -2 // another step failed, and what was done is taken back
+)
 
 // writeFacts puts into the journal what the plan found out, before anything is
 // changed: what calls in doubt came to, and where records have moved.
@@ -178,7 +198,7 @@ func (r *runner) writeFacts() error {
 // run is the scheduler: a step starts when all that it needs has succeeded, the
 // lowest ID first.
 func (r *runner) run(ctx context.Context) {
-	steps := r.p.Steps
+	steps := r.steps
 	r.results = make([]result, len(steps))
 	open := make([]int, len(steps))
 	users := make([][]int, len(steps))
@@ -203,7 +223,7 @@ func (r *runner) run(ctx context.Context) {
 		r.results[id] = res
 		left--
 		s := steps[id]
-		if res.outcome == skipped && s.Verb != engine.Join {
+		if res.outcome == skipped && !r.idle(s) {
 			ev := engine.Event{Kind: engine.Skipped, Step: s}
 			if res.because >= 0 {
 				ev.Because = steps[res.because]
@@ -225,7 +245,7 @@ func (r *runner) run(ctx context.Context) {
 			if open[u]--; open[u] > 0 {
 				continue
 			}
-			if steps[u].Verb == engine.Join {
+			if r.idle(steps[u]) {
 				settle(u, result{outcome: succeeded})
 				continue
 			}
@@ -237,7 +257,7 @@ func (r *runner) run(ctx context.Context) {
 		if open[s.ID] > 0 || r.results[s.ID].outcome != waiting {
 			continue
 		}
-		if s.Verb == engine.Join {
+		if r.idle(s) {
 			if len(s.Needs) == 0 {
 				settle(s.ID, result{outcome: succeeded})
 			}
@@ -254,11 +274,11 @@ func (r *runner) run(ctx context.Context) {
 		default:
 			stopped = stopped || ctx.Err() != nil
 		}
-		for !stopped && running < r.o.Parallelism && len(ready) > 0 {
+		for !stopped && !r.halted && running < r.o.Parallelism && len(ready) > 0 {
 			id := ready[0]
 			ready = ready[1:]
 			running++
-			go func() { ends <- ended{id, r.step(ctx, steps[id])} }()
+			go func() { ends <- ended{id, r.act(ctx, steps[id])} }()
 		}
 		if running == 0 {
 			r.abandon(stopped, settle)
@@ -268,6 +288,7 @@ func (r *runner) run(ctx context.Context) {
 		case e := <-ends:
 			running--
 			if e.err != nil {
+				r.halted = r.halts
 				settle(e.id, result{outcome: failed, err: e.err})
 			} else {
 				settle(e.id, result{outcome: succeeded})
@@ -285,29 +306,33 @@ func (r *runner) abandon(stopped bool, settle func(int, result)) {
 		if r.results[id].outcome != waiting {
 			continue
 		}
+		if r.halted && !stopped {
+			settle(id, result{outcome: skipped, because: halted})
+			continue
+		}
 		if !stopped {
 			r.results[id] = result{outcome: failed, err: errors.New("internal error: nothing is ready and steps are left; please report this")}
 			continue
 		}
-		settle(id, result{outcome: skipped, because: -1})
+		settle(id, result{outcome: skipped, because: interrupted})
 	}
 }
 
 // errors returns what went wrong, in the order of the plan.
 func (r *runner) errors() *multierror.Error {
 	errs := &multierror.Error{ErrorFormat: format}
-	interrupted := 0
+	cut := 0
 	for id, res := range r.results {
-		s := r.p.Steps[id]
+		s := r.steps[id]
 		switch {
 		case res.outcome == failed:
 			errs.Errors = append(errs.Errors, &StepError{Step: s, Err: res.err})
-		case res.outcome == skipped && res.because < 0 && s.Verb != engine.Join:
-			interrupted++
+		case res.outcome == skipped && res.because == interrupted && !r.idle(s):
+			cut++
 		}
 	}
-	if interrupted > 0 {
-		errs.Errors = append(errs.Errors, fmt.Errorf("%w: %s not started; what was done is recorded, and another apply goes on from here", ErrInterrupted, steps(interrupted)))
+	if cut > 0 {
+		errs.Errors = append(errs.Errors, fmt.Errorf("%w: %s not started; what was done is recorded, and another apply goes on from here", ErrInterrupted, steps(cut)))
 	}
 	return errs
 }

@@ -27,7 +27,8 @@ type work struct {
 	told    sync.Once // whether a conditional change is needed
 	toldErr error
 	dropped bool
-	made    *providers.Object // by the change's create
+	made    *providers.Object // by the change's create, or what its update left
+	secrets []string          // where the marks do not tell
 }
 
 func newUID() string {
@@ -311,6 +312,9 @@ func (r *runner) clusterOf(addr schema.Addr) cty.Value {
 // secrets are the strings that the wanted value marks sensitive. A member's are
 // its cluster's: what it was lowered to is marked by whole attributes only.
 func (r *runner) secrets(addr schema.Addr) []string {
+	if list := r.work[addr].secrets; list != nil {
+		return list
+	}
 	if l, ok := r.lowered.Load(addr.Cluster()); ok && !addr.Member.IsZero() {
 		return l.(*lowering).secrets
 	}
@@ -381,7 +385,7 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 	r.eval.Set(c.Addr, value)
 	block := r.eval.Config().Root.Resources[c.Addr.Block()]
 	want, _ := r.work[c.Addr].want.UnmarkDeep()
-	if c.Addr.Member.IsZero() {
+	if c.Addr.Member.IsZero() && !r.undoes {
 		if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Postconditions, value); diags.HasErrors() {
 			return diags
 		}
@@ -426,13 +430,16 @@ func sameObject(t *schema.Type, o state.Object, obj *providers.Object) bool {
 	return o.ID == obj.ID && (!t.ByName || o.Name == obj.Name)
 }
 
+// errDoubt is in the error of a call that may have taken effect.
+var errDoubt = errors.New("whether it took effect is not known; the next plan looks")
+
 // lost deals with a call that failed and showed nothing: either it certainly
 // had no effect, or it stays in doubt and the next run looks.
 func (r *runner) lost(n uint64, addr schema.Addr, err error) error {
 	if providers.HadNoEffect(err) {
 		return errors.Join(err, r.j.Failed(n, addr))
 	}
-	return fmt.Errorf("%w (whether it took effect is not known; the next plan looks)", err)
+	return fmt.Errorf("%w (%w)", err, errDoubt)
 }
 
 func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object, error) {
@@ -473,6 +480,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	if err != nil && obj == nil {
 		return nil, r.lost(n, c.Addr, err)
 	}
+	w.made = obj
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)

@@ -9,6 +9,7 @@
 //	forced.go    what must be replaced because something else is; where that is
 //	             seen late, all is decided once more
 //	steps.go     steps, edges, and the proof that they have no cycle
+//	undo.go      the inverse of each step, for a rollback
 package plan
 
 import (
@@ -48,6 +49,8 @@ type Options struct {
 	NamedStack bool
 	// Force allows what running work speaks against.
 	Force bool
+	// OnFailure is what the apply does when a step fails; empty is Continue.
+	OnFailure engine.OnFailure
 	// Leaving are members of clusters that a plan file takes away, so that it is
 	// not chosen again who goes.
 	Leaving []schema.Addr
@@ -124,7 +127,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.causes, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.undo, p.causes, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()

@@ -210,9 +210,15 @@ func short(raw json.RawMessage) string {
 // otherSteps compares what is done and in which order. Writing down what is
 // there is no step that matters.
 func (f *File) otherSteps(now *File) []string {
-	was, is := f.real(), now.real()
+	if out := f.otherList("steps", real(f.Steps), real(now.Steps)); out != nil {
+		return out
+	}
+	return f.otherList("inverse steps", real(f.Undo), real(now.Undo))
+}
+
+func (f *File) otherList(what string, was, is []planStep) []string {
 	if len(was) != len(is) {
-		return []string{fmt.Sprintf("it has %d steps and would have %d", len(was), len(is))}
+		return []string{fmt.Sprintf("it has %d %s and would have %d", len(was), what, len(is))}
 	}
 	for i := range was {
 		a, b := was[i], is[i]
@@ -220,23 +226,24 @@ func (f *File) otherSteps(now *File) []string {
 			b.Prev = nil // it could not be known
 		}
 		if !reflect.DeepEqual(a, b) {
-			return []string{fmt.Sprintf("its steps are others: %s %s, where it would be %s %s", a.Verb, a.Addr, b.Verb, b.Addr)}
+			return []string{fmt.Sprintf("its %s are others: %s %s, where it would be %s %s", what, a.Verb, a.Addr, b.Verb, b.Addr)}
 		}
 	}
 	return nil
 }
 
-func (f *File) real() []planStep {
-	at := make([]int, len(f.Steps))
+// real are the steps, or the inverse ones, that matter.
+func real(steps []planStep) []planStep {
+	at := make([]int, len(steps))
 	var out []planStep
-	for i, s := range f.Steps {
+	for i, s := range steps {
 		at[i] = len(out)
 		if s.Verb == engine.DoRecord {
 			continue
 		}
 		needs := make([]int, 0, len(s.Needs))
 		for _, n := range s.Needs {
-			if n >= 0 && n < i && f.Steps[n].Verb != engine.DoRecord {
+			if n >= 0 && n < i && steps[n].Verb != engine.DoRecord {
 				needs = append(needs, at[n])
 			}
 		}

@@ -65,7 +65,7 @@ func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 			Before: portable(c.Before, t), After: portable(c.after(), t),
 		})
 	}
-	for _, s := range f.real() {
+	for _, s := range real(f.Steps) {
 		x := decidedStep{Verb: s.Verb, Addr: s.Addr, Name: s.Name, Extra: s.Extra, Needs: s.Needs}
 		if s.Target != nil {
 			x.Target = s.Target.Name

@@ -45,6 +45,7 @@ type File struct {
 	// What it decides.
 	Changes    []change        `json:"changes"`
 	Steps      []planStep      `json:"steps"`
+	Undo       []planStep      `json:"undo,omitempty"`
 	Outputs    []output        `json:"outputs,omitempty"`
 	DataLoss   []schema.Addr   `json:"data_loss,omitempty"`
 	Unapproved string          `json:"unapproved,omitempty"`
@@ -64,6 +65,8 @@ type Options struct {
 	AllowDataLoss []schema.Addr `json:"allow_data_loss,omitempty"`
 	NoRefresh     bool          `json:"no_refresh,omitempty"`
 	Force         bool          `json:"force,omitempty"`
+	// OnFailure is left out where it is to continue.
+	OnFailure engine.OnFailure `json:"on_failure,omitempty"`
 }
 
 // Variable is the value of a variable; of a sensitive one a hash only.
@@ -125,6 +128,7 @@ type planStep struct {
 	Extra     bool          `json:"extra,omitempty"`
 	Prev      *string       `json:"tag_was,omitempty"`
 	Needs     []int         `json:"needs,omitempty"`
+	Kept      string        `json:"kept,omitempty"` // why it cannot be undone
 }
 
 type output struct {
@@ -182,10 +186,10 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 		f.Changes = append(f.Changes, writeChange(c))
 	}
 	for _, s := range p.Steps {
-		f.Steps = append(f.Steps, planStep{
-			Verb: s.Verb, Addr: s.Addr, Target: objectOf(s.Target), Name: s.Name,
-			Candidate: s.Candidate, Extra: s.Extra, Prev: s.Prev, Needs: s.Needs,
-		})
+		f.Steps = append(f.Steps, writeStep(s))
+	}
+	for _, s := range p.Undo {
+		f.Undo = append(f.Undo, writeStep(s))
 	}
 	for _, oc := range p.Outputs {
 		f.Outputs = append(f.Outputs, writeOutput(oc))
@@ -200,6 +204,20 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 		f.Kept = append(f.Kept, objectOf(obj))
 	}
 	return f, nil
+}
+
+func writeStep(s *engine.Step) planStep {
+	return planStep{
+		Verb: s.Verb, Addr: s.Addr, Target: objectOf(s.Target), Name: s.Name,
+		Candidate: s.Candidate, Extra: s.Extra, Prev: s.Prev, Needs: s.Needs, Kept: s.Why,
+	}
+}
+
+func (s planStep) step(id int, c *engine.Change) *engine.Step {
+	return &engine.Step{
+		ID: id, Verb: s.Verb, Addr: s.Addr, Change: c, Target: s.Target.object(), Name: s.Name,
+		Candidate: s.Candidate, Extra: s.Extra, Prev: s.Prev, Needs: s.Needs, Why: s.Kept,
+	}
 }
 
 func objectOf(o *providers.Object) *engineObject {
@@ -315,7 +333,7 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 	p := &engine.Plan{
 		Mode: f.Mode, Stack: f.Stack, Workspace: f.Workspace, Lineage: f.Lineage,
 		DataLoss: f.DataLoss, Approved: map[schema.Addr]bool{}, Unapproved: f.Unapproved,
-		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force,
+		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force, OnFailure: f.Options.OnFailure,
 	}
 	for _, a := range f.DataLoss {
 		p.Approved[a] = slices.Contains(f.Options.AllowDataLoss, a)
@@ -330,10 +348,15 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 		byAddr[c.Addr] = c
 	}
 	for i, s := range f.Steps {
-		p.Steps = append(p.Steps, &engine.Step{
-			ID: i, Verb: s.Verb, Addr: s.Addr, Change: byAddr[s.Addr], Target: s.Target.object(), Name: s.Name,
-			Candidate: s.Candidate, Extra: s.Extra, Prev: s.Prev, Needs: s.Needs,
-		})
+		p.Steps = append(p.Steps, s.step(i, byAddr[s.Addr]))
+	}
+	if n := len(f.Undo); n > 0 && n != len(f.Steps) {
+		return nil, fmt.Errorf("the plan file is damaged: it has %d inverse steps for %d", n, len(f.Steps))
+	}
+	for i, s := range f.Undo {
+		u := s.step(i, byAddr[s.Addr])
+		u.Undoes = p.Steps[len(f.Steps)-1-i]
+		p.Undo = append(p.Undo, u)
 	}
 	for _, o := range f.Outputs {
 		before, err := o.Before.read()

@@ -152,13 +152,15 @@ func uploadFiles(dir string, want cty.Value) ([]File, error) {
 		f := File{Path: text(u, "file"), Mode: 0o644, Content: []byte(text(u, "content"))}
 		var err error
 		switch {
+		case set(u, "content_base64"):
+			// Beside a source it is what another container had of that file: a
+			// rollback makes it anew with it.
+			f.Content, err = base64.StdEncoding.DecodeString(text(u, "content_base64"))
 		case set(u, "source"):
 			f.Content, err = os.ReadFile(from(dir, text(u, "source")))
 			if err == nil && set(u, "source_hash") && hashOf(f.Content) != text(u, "source_hash") {
 				err = fmt.Errorf("%s has changed since the plan; plan again", text(u, "source"))
 			}
-		case set(u, "content_base64"):
-			f.Content, err = base64.StdEncoding.DecodeString(text(u, "content_base64"))
 		}
 		if err == nil && !set(u, "source") && len(f.Content) > fileLimit {
 			err = fmt.Errorf("it has more than %d bytes; put it into a file and give that as source", fileLimit)

@@ -32,7 +32,11 @@ type Apply struct {
 	done    engine.Summary
 	skipped int
 	failed  int
+	back    *back // nil without a rollback
 }
+
+// back is how far a rollback is.
+type back struct{ undone, left int }
 
 // running is a step that began and has not ended.
 type running struct {
@@ -116,6 +120,14 @@ var verbs = map[engine.Verb]struct{ doing, done string }{
 func (a *Apply) Event(e engine.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if e.Kind == engine.RollingBack {
+		a.back = &back{}
+		fmt.Fprintf(a.out, "%s\n", a.s.Bold(a.s.Yellow("Rolling back what was done, since "+e.Step.Addr.String()+" failed:")))
+		return
+	}
+	if e.Step.Undoes != nil && a.undo(e) {
+		return
+	}
 	words, shown := verbs[e.Step.Verb]
 	if !shown {
 		// A cluster is gone with its members: the plan counts it, so does this.
@@ -144,7 +156,9 @@ func (a *Apply) Event(e engine.Event) {
 		a.count(e.Step)
 	case engine.Failed:
 		after := a.end(e.Step)
-		a.failed++
+		if e.Step.Undoes == nil {
+			a.failed++
+		}
 		a.say(e.Step, "%s after %s", a.s.Red(words.done+" failed"), elapsed(after))
 	case engine.Skipped:
 		a.skipped++
@@ -159,7 +173,32 @@ func (a *Apply) Event(e engine.Event) {
 	}
 }
 
+// undo counts the news of a rollback, and reports whether it has told it whole.
+func (a *Apply) undo(e engine.Event) bool {
+	switch e.Kind {
+	case engine.Done:
+		a.back.undone++
+	case engine.Failed:
+		a.back.left++
+	case engine.Skipped:
+		a.back.left++
+		why := ""
+		switch {
+		case e.Err != nil:
+			why = ": " + e.Err.Error()
+		case e.Because != nil:
+			why = ", since it is needed by " + e.Because.Addr.String()
+		}
+		a.say(e.Step, "%s%s", a.s.Yellow("Not undone"), why)
+		return true
+	}
+	return false
+}
+
 func (a *Apply) count(st *engine.Step) {
+	if st.Undoes != nil {
+		return
+	}
 	switch st.Verb {
 	case engine.DoCreate:
 		a.done.Add++
@@ -300,9 +339,14 @@ func (a *Apply) Complete(w io.Writer, p *engine.Plan) error {
 	}
 	var b bytes.Buffer
 	fmt.Fprintln(&b)
-	if failed+skipped == 0 {
+	switch {
+	case failed+skipped == 0:
 		fmt.Fprintln(&b, a.s.Bold(a.s.Green(what+" complete! "+counts)))
-	} else {
+	case a.back != nil && a.back.left == 0:
+		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" failed and was rolled back.")), "What runs is what ran before.", fmt.Sprintf("%s undone.", count(a.back.undone, "step")))
+	case a.back != nil:
+		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" failed and was rolled back in part.")), fmt.Sprintf("%s undone, %d not.", count(a.back.undone, "step"), a.back.left))
+	default:
 		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped.", count(failed, "step"), skipped))
 	}
 	_, err := w.Write(b.Bytes())

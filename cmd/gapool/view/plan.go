@@ -34,6 +34,7 @@ func Plan(w io.Writer, p *engine.Plan, s Style) error {
 		if p.Mode != engine.Destroy {
 			t.losses()
 		}
+		t.undo()
 		t.sums()
 		t.outputs()
 	}
@@ -384,6 +385,43 @@ func (t planText) losses() {
 	if t.p.Unapproved != "" {
 		t.line("An apply asks for the name. Where nobody can answer: %s", t.p.Unapproved)
 	}
+	t.line("")
+}
+
+// lastingShown is how many steps are named that a rollback does not undo.
+const lastingShown = 40
+
+// undo says beforehand what a rollback does not take back.
+func (t planText) undo() {
+	if t.p.OnFailure != engine.Rollback || t.p.Summary() == (engine.Summary{}) {
+		return
+	}
+	t.line("If a step fails, what this apply has done by then is undone, in reverse.")
+	some := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		t.line("%s", title)
+		for i, l := range lines {
+			if i == lastingShown {
+				t.line("  … and %d more", len(lines)-i)
+				break
+			}
+			t.line("  %s", l)
+		}
+	}
+	var left, anew []string
+	for _, l := range t.p.Lasting() {
+		left = append(left, fmt.Sprintf("%s (%s): %s", l.Step.Addr, l.Step.Verb, l.Why))
+	}
+	for i := range t.p.Undo {
+		u := t.p.Undo[len(t.p.Undo)-1-i]
+		if u.Verb == engine.DoCreate && slices.ContainsFunc(u.Change.Type.Attrs, func(a schema.Attr) bool { return a.Demand }) {
+			anew = append(anew, u.Addr.String())
+		}
+	}
+	some("Not undone then:", left)
+	some("Made anew then, under a new ID and without what it had written inside itself:", anew)
 	t.line("")
 }
 
