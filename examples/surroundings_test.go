@@ -208,7 +208,8 @@ func TestDiskIsFull(t *testing.T) {
 	t.Log("in the middle")
 	w.at(3, "/containers/create", func() { fill(t, filler) })
 	r := s.must(1, "apply", "-auto-approve", "-parallelism=2")
-	wants(t, r.stderr, advice, "journal")
+	wants(t, r.stderr, ": create: cannot write the journal: ", advice)
+	wants(t, r.stdout, "Another apply goes on from here.")
 
 	t.Log("nothing is done that cannot be written down")
 	w.seen()
@@ -255,7 +256,11 @@ func TestConnectionIsCut(t *testing.T) {
 		}
 		w.at(n, cut.path, func() { time.AfterFunc(late, w.cut) })
 		r := s.must(1, flags...)
-		wants(t, r.stderr, "docker_container.fleet[", w.host)
+		wants(t, r.stderr, "docker_container.fleet[")
+		if !strings.Contains(r.stderr, "the connection to the engine broke off") && !strings.Contains(r.stderr, "Cannot connect to the Docker daemon at "+w.host) {
+			t.Errorf("it does not say what went wrong:\n%s", r.stderr)
+		}
+		wants(t, r.stdout, "Another "+cut.verb+" goes on from here.")
 		r = s.must(1, "plan")
 		wants(t, r.stderr, "no Docker engine at "+w.host, "nothing answers there", "Start it")
 		w.mend()
@@ -431,6 +436,7 @@ func TestEngineIsRestarted(t *testing.T) {
 		w.at(n, end.path, func() { time.AfterFunc(late, func() { e.end(end.sig) }) })
 		r := s.must(1, "apply", "-auto-approve", "-parallelism=2")
 		wants(t, r.stderr, "docker_container.fleet[")
+		wants(t, r.stdout, "Another apply goes on from here.")
 		e.wait()
 		r = s.must(1, "plan")
 		wants(t, r.stderr, "no Docker engine at "+w.host)

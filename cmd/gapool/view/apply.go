@@ -297,7 +297,8 @@ func (a *Apply) Complete(w io.Writer, p *engine.Plan) error {
 	if failed+skipped == 0 {
 		fmt.Fprintln(&b, a.s.Bold(a.s.Green(what+" complete! "+counts)))
 	} else {
-		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped.", count(failed, "step"), skipped))
+		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped. Another %s goes on from here.",
+			count(failed, "step"), skipped, strings.ToLower(what)))
 	}
 	_, err := w.Write(b.Bytes())
 	return err
