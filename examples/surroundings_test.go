@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -402,6 +403,7 @@ func (e *privateEngine) remove() {
 	}
 	e.end(syscall.SIGTERM)
 	e.wait()
+	e.endShims()
 	mounts, err := os.ReadFile("/proc/mounts")
 	if err != nil {
 		e.t.Error(err)
@@ -416,6 +418,29 @@ func (e *privateEngine) remove() {
 	}
 	if err := os.RemoveAll(e.dir); err != nil {
 		e.t.Error(err)
+	}
+}
+
+// endShims ends what an engine that was killed left beside its containers: they
+// carry its namespace, which no other engine has.
+func (e *privateEngine) endShims() {
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		e.t.Error(err)
+	}
+	mine := "\x00-namespace\x00" + filepath.Base(e.dir) + "\x00"
+	for _, path := range lines {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), mine) {
+			continue // another's, or over by now
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil && !errors.Is(err, syscall.ESRCH) {
+			e.t.Error(err)
+		}
 	}
 }
 
