@@ -165,19 +165,20 @@ func (j *Journal) follow(end position) error {
 }
 
 // Began writes down that a call is about to be made, under a new number, and
-// returns when that is on disk. On an error the call must not be made.
+// returns when that is on disk. On an error the call must not be made. Whose call
+// it was is for the caller to say.
 func (j *Journal) Began(b Began) (n uint64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	b.N = j.facts.last + 1
 	if err := j.append(eventBegan, beganLine{eventBegan, b}); err != nil {
-		return 0, fmt.Errorf("%s: %w", b.Addr, err)
+		return 0, err
 	}
 	if err := j.facts.began(b); err != nil {
 		return 0, fmt.Errorf("%s: %w", b.Addr, err)
 	}
 	if err := j.sync(j.lines); err != nil {
-		return 0, fmt.Errorf("%s: %w", b.Addr, err)
+		return 0, err
 	}
 	return b.N, nil
 }
@@ -200,7 +201,7 @@ func (j *Journal) Outcome(n uint64, addr schema.Addr, rec *Record) error {
 		return err
 	}
 	if err := j.append(eventOutcome, outcomeLine{eventOutcome, n, addr, rec}); err != nil {
-		return fmt.Errorf("%s: %w", addr, err)
+		return err
 	}
 	delete(j.facts.open, n)
 	j.facts.set(changes)
@@ -216,7 +217,7 @@ func (j *Journal) Failed(n uint64, addr schema.Addr) error {
 		return err
 	}
 	if err := j.append(eventFailed, failedLine{eventFailed, n, addr}); err != nil {
-		return fmt.Errorf("%s: %w", addr, err)
+		return err
 	}
 	delete(j.facts.open, n)
 	return nil

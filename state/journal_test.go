@@ -308,7 +308,7 @@ func TestAWriteThatFails(t *testing.T) {
 	ok(t, err)
 	j.file = readOnly // what a full disk would do
 	_, err = j.Began(Began{Addr: a, Action: "delete", Kind: a.Type, TargetID: "1"})
-	mustFail(t, err, "docker_container.a", "cannot write the journal")
+	mustFail(t, err, "cannot write the journal")
 	j.file = good
 	_, again := j.Began(Began{Addr: a, Action: "delete", Kind: a.Type, TargetID: "1"})
 	mustFail(t, again, "cannot write the journal")

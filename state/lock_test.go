@@ -131,7 +131,7 @@ func TestALostLockStopsTheJournal(t *testing.T) {
 			was := files(t, s.dir)[journalName]
 			lose(t, s, lock)
 			_, err := j.Began(Began{Addr: a, Action: "create", Kind: a.Type})
-			mustFail(t, err, "docker_container.a", "lock")
+			mustFail(t, err, "lock")
 			mustFail(t, j.Outcome(n, a, container(a, "1")), "lock")
 			mustFail(t, j.Fold(), "lock")
 			if now := files(t, s.dir)[journalName]; now != was {

@@ -123,7 +123,7 @@ func warn(req *providers.Request, warnings []string) {
 
 // startFailed names who holds a port that the container was to publish.
 func (e *Engine) startFailed(ctx context.Context, req *providers.Request, err error) error {
-	err = fmt.Errorf("start: %w", err)
+	err = fmt.Errorf("start: %w", told(err))
 	if s := err.Error(); !strings.Contains(s, "port is already allocated") && !strings.Contains(s, "address already in use") {
 		return err
 	}
@@ -309,7 +309,7 @@ func (r containers) Delete(ctx context.Context, req *providers.Request) error {
 		return nil
 	}
 	if err != nil {
-		return providers.NoEffect(fmt.Errorf("%s: %w", what, err))
+		return providers.NoEffect(fmt.Errorf("%s: %w", what, told(err)))
 	}
 	if c.State.Paused {
 		if err := r.e.api.ContainerUnpause(ctx, id); err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
@@ -321,7 +321,7 @@ func (r containers) Delete(ctx context.Context, req *providers.Request) error {
 		// be a SIGKILL.
 		limit := timeOf(req.Prior.Attrs, "destroy_grace_seconds")
 		if err := r.e.api.ContainerStop(ctx, id, container.StopOptions{Timeout: limit}); err != nil && !cerrdefs.IsNotFound(err) {
-			return fmt.Errorf("%s: stop: %w", what, err)
+			return fmt.Errorf("%s: stop: %w", what, told(err))
 		}
 	}
 	keep := req.Prior.Attrs != cty.NilVal && !req.Prior.Attrs.IsNull() && set(req.Prior.Attrs, "remove_volumes") && !truth(req.Prior.Attrs, "remove_volumes")
@@ -332,7 +332,7 @@ func (r containers) Delete(ctx context.Context, req *providers.Request) error {
 	case cerrdefs.IsConflict(err):
 		return r.e.removed(ctx, what, id, err) // somebody else removes it just now
 	default:
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", what, told(err))
 	}
 }
 

@@ -3,8 +3,10 @@ package docker
 import (
 	"errors"
 	"fmt"
+	"net/url"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/docker/docker/client"
 
 	"github.com/gapool/gapool/providers"
 )
@@ -19,7 +21,7 @@ func refused(err error) bool {
 // first is the error of the first changing call of a verb: one that was refused
 // left the world as it was.
 func first(what string, err error) error {
-	err = fmt.Errorf("%s: %w", what, err)
+	err = fmt.Errorf("%s: %w", what, told(err))
 	if refused(err) {
 		return providers.NoEffect(err)
 	}
@@ -32,7 +34,17 @@ func notFound(what string, err error) error {
 	if cerrdefs.IsNotFound(err) {
 		return fmt.Errorf("%s: %w", what, providers.ErrNotFound)
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", what, told(err))
+}
+
+// told puts into words that a call got no answer. What the client says of that
+// is the call's address on the wire, with the socket's path in percent signs.
+func told(err error) error {
+	var call *url.Error
+	if client.IsErrConnectionFailed(err) && errors.As(err, &call) {
+		return fmt.Errorf("the connection to the engine broke off: %w", call.Err)
+	}
+	return err
 }
 
 // conflict says that something is taken, and changed nothing.

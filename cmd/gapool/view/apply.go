@@ -347,7 +347,8 @@ func (a *Apply) Complete(w io.Writer, p *engine.Plan) error {
 	case a.back != nil:
 		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" failed and was rolled back in part.")), fmt.Sprintf("%s undone, %d not.", count(a.back.undone, "step"), a.back.left))
 	default:
-		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped.", count(failed, "step"), skipped))
+		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped. Another %s goes on from here.",
+			count(failed, "step"), skipped, strings.ToLower(what)))
 	}
 	_, err := w.Write(b.Bytes())
 	return err

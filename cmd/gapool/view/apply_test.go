@@ -102,7 +102,7 @@ docker_container.web (left-over web.1234): Destruction complete after 0s
 	if err := a.Complete(&b, &engine.Plan{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 1 skipped.\n"; b.String() != want {
+	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 1 skipped. Another apply goes on from here.\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
