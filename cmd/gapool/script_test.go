@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/zclconf/go-cty/cty"
@@ -46,6 +47,8 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
+		// A script that fails may leave a process behind that waits for it.
+		Deadline: time.Now().Add(5 * time.Minute),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WORLD", filepath.Join(e.WorkDir, ".world.json"))
 			e.Setenv("XDG_STATE_HOME", filepath.Join(e.WorkDir, ".home"))
