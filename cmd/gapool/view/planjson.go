@@ -350,9 +350,7 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 	if !c.Prev.IsZero() {
 		out.Previous = c.Prev.String()
 	}
-	if c.Adopted && c.Object != nil && (c.Action == engine.NoOp || c.Action == engine.Update) {
-		out.Change.Importing = &importingJSON{ID: c.Object.ID}
-	}
+	out.Change.Importing = importingOf(c)
 	if c.Action.Replaces() {
 		for _, d := range c.Differences {
 			if d.Replace {
@@ -361,6 +359,14 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 		}
 	}
 	return out
+}
+
+// importingOf is Terraform's word for an adoption, nil where there is none.
+func importingOf(c *engine.Change) *importingJSON {
+	if !c.Adopted || c.Object == nil || c.Action != engine.NoOp && c.Action != engine.Update {
+		return nil
+	}
+	return &importingJSON{ID: c.Object.ID}
 }
 
 // leftOver is an object that an address has beside its current one: Terraform
