@@ -33,7 +33,8 @@ func ignored(block *schema.Resource, d schema.Difference) bool {
 
 // Kept is the wanted value of an object that stays: what ignore_changes covers
 // is as it is on the engine. Of nested blocks it is, where one difference in
-// them is ignored, the whole attribute.
+// them is ignored, the whole attribute. What was secret on the engine stays it,
+// and so does what the configuration does not show of a Live attribute: it may be.
 func Kept(t *schema.Type, block *schema.Resource, want, live, defaults cty.Value) cty.Value {
 	if block == nil || (!block.Lifecycle.IgnoreAll && len(block.Lifecycle.IgnoreChanges) == 0) {
 		return want
@@ -49,6 +50,9 @@ func Kept(t *schema.Type, block *schema.Resource, want, live, defaults cty.Value
 			value = want.GetAttr(d.Attr)
 		}
 		value, marks := value.UnmarkDeep()
+		if live.GetAttr(d.Attr).ContainsMarked() || t.Attr(d.Attr).Live && !Shown(d.Want) {
+			marks = cty.NewValueMarks(schema.SensitiveMark)
+		}
 		if is := bare.GetAttr(d.Attr); len(d.Path) == 2 && t.Attr(d.Attr).Block == nil && value.IsKnown() {
 			value = withKey(value, d.Path[1], d.Live)
 		} else {

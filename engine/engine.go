@@ -238,6 +238,9 @@ type Plan struct {
 	// Kept are volumes of ours that no configuration names: listed, not
 	// touched.
 	Kept []*providers.Object
+	// Checks are what the conditions in the configuration came to, in no
+	// particular order. One that is not met is an error and there is no plan.
+	Checks []Check
 	// Notes are sentences for the reader: an open port, a rebuilt state.
 	Notes []string
 	// Targeted says that -target left something out.
@@ -272,6 +275,21 @@ type Plan struct {
 	Evaluator *Evaluator
 	Engines   *Engines
 	Lineage   string
+}
+
+// What has conditions, in the words of Terraform's JSON of plans.
+const (
+	CheckVariable = "var"
+	CheckResource = "resource"
+	CheckOutput   = "output_value"
+)
+
+// Check is something that has conditions, of which none failed.
+type Check struct {
+	Kind    string
+	Name    string      // of a variable or an output
+	Addr    schema.Addr // of an instance of a resource
+	Unknown bool        // one of the conditions is known after the apply only
 }
 
 // Recovered is what is known of an address after the call N of an earlier run.

@@ -232,24 +232,39 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 }
 
 // Conditions evaluates pre- or postconditions of an instance. One that is
-// unknown passes; the apply asks again. self is NilVal for preconditions.
-func (e *Evaluator) Conditions(r *schema.Resource, key schema.Key, conds []schema.Condition, self cty.Value) hcl.Diagnostics {
+// unknown passes, and known is false; the apply asks again. self is NilVal for
+// preconditions.
+func (e *Evaluator) Conditions(r *schema.Resource, key schema.Key, conds []schema.Condition, self cty.Value) (known bool, diags hcl.Diagnostics) {
 	if len(conds) == 0 {
-		return nil
+		return true, nil
 	}
 	ctx, diags := e.instanceContext(r, key)
 	if diags.HasErrors() {
-		return diags
+		return false, diags
 	}
 	if self != cty.NilVal {
 		ctx = ctx.NewChild()
 		ctx.Variables = map[string]cty.Value{"self": self}
 	}
-	return append(diags, checkConditions(conds, ctx)...)
+	known, more := checkConditions(conds, ctx)
+	return known, append(diags, more...)
 }
 
-func checkConditions(conds []schema.Condition, ctx *hcl.EvalContext) hcl.Diagnostics {
-	var diags hcl.Diagnostics
+// OutputConditions does the same for the preconditions of an output.
+func (e *Evaluator) OutputConditions(o *schema.Output) (known bool, diags hcl.Diagnostics) {
+	if len(o.Preconditions) == 0 {
+		return true, nil
+	}
+	ctx, diags := e.context(o.Traversals())
+	if diags.HasErrors() {
+		return false, diags
+	}
+	known, more := checkConditions(o.Preconditions, ctx)
+	return known, append(diags, more...)
+}
+
+func checkConditions(conds []schema.Condition, ctx *hcl.EvalContext) (known bool, diags hcl.Diagnostics) {
+	known = true
 	for _, c := range conds {
 		ok, more := c.Condition.Value(ctx)
 		if more.HasErrors() {
@@ -262,7 +277,11 @@ func checkConditions(conds []schema.Condition, ctx *hcl.EvalContext) hcl.Diagnos
 			diags = append(diags, exprError(c.Condition, "Invalid condition", "A condition must be true or false."))
 			continue
 		}
-		if !ok.IsKnown() || ok.True() {
+		if !ok.IsKnown() {
+			known = false
+			continue
+		}
+		if ok.True() {
 			continue
 		}
 		text := "The condition is not met."
@@ -275,7 +294,7 @@ func checkConditions(conds []schema.Condition, ctx *hcl.EvalContext) hcl.Diagnos
 		}
 		diags = append(diags, exprError(c.Condition, "Condition failed", text))
 	}
-	return diags
+	return known, diags
 }
 
 // Expr evaluates an expression outside of any instance and converts the result.

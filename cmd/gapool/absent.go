@@ -29,7 +29,6 @@ var (
 	}
 	absentFlags = map[string]string{
 		"out":   "gapool plan -out=FILE keeps a plan, gapool apply FILE applies it",
-		"json":  "its JSON is not there yet; gapool plan -out=FILE and gapool show -json FILE give the plan, and validate, output and version have -json",
 		"lock":  "the state is always locked; -lock-timeout=5m waits for the other process",
 		"state": "-state-dir=DIR says where the state is",
 	}

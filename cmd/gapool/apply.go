@@ -46,6 +46,9 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.lines && len(args) == 0 && !autoApprove && digest == "" {
+				return errors.New("-json asks nothing, so the approval has to be there before: " + approvals(destroys))
+			}
 			ctx, stop, release := c.interrupts(cmd.Context())
 			defer release()
 			if len(args) == 1 {
@@ -62,9 +65,18 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 		cmd.Use += " [PLANFILE]"
 	}
 	f.register(cmd.Flags(), destroys)
+	c.registerReport(cmd)
 	cmd.Flags().StringVar(&digest, "digest", "", "apply only the plan that has this digest, sha256:…, which gapool plan -out and gapool show print; it is the approval")
 	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
 	return cmd
+}
+
+// approvals are the ways to approve beforehand.
+func approvals(destroys bool) string {
+	if destroys {
+		return "add -auto-approve or -digest=sha256:…"
+	}
+	return "add -auto-approve or -digest=sha256:…, or apply a plan file"
 }
 
 // interrupts returns a context that ends at the second Ctrl-C or SIGTERM and a
@@ -123,8 +135,7 @@ func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags,
 		return err
 	}
 	defer p.close()
-	style := s.style(s.stdout)
-	if err := view.Plan(s.stdout, p.Plan, style); err != nil {
+	if err := s.report.Plan(p.Plan); err != nil {
 		return err
 	}
 	if digest != "" {
@@ -137,7 +148,6 @@ func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags,
 		if err := s.approve(quiet, p.Plan, f, verb, autoApprove); err != nil {
 			return err
 		}
-		fmt.Fprintln(s.stdout)
 	}
 	end()
 	return s.carryOut(ctx, stop, p, f.parallelism)
@@ -152,7 +162,10 @@ func (s *session) carryOut(ctx context.Context, stop <-chan struct{}, p *planned
 	if err != nil {
 		return err
 	}
-	progress, finish := s.progress()
+	progress, finish, err := s.progress(p.Plan)
+	if err != nil {
+		return multierror.Append(err, journal.Close())
+	}
 	err = apply.Run(ctx, p.Plan, journal, apply.Options{
 		Parallelism: parallelism, Stop: s.announce(ctx, stop),
 		Report: func(e engine.Event) {
@@ -161,7 +174,7 @@ func (s *session) carryOut(ctx context.Context, stop <-chan struct{}, p *planned
 		},
 	})
 	finish()
-	if e := progress.Complete(s.stdout, p.Plan); e != nil {
+	if e := progress.Complete(p.Plan); e != nil {
 		err = multierror.Append(err, e)
 	}
 	outputs := journal.State().Outputs
@@ -181,21 +194,19 @@ func (s *session) announce(ctx context.Context, stop <-chan struct{}) <-chan str
 		select {
 		case <-stop:
 			close(told)
-			fmt.Fprintln(s.stderr, "Interrupted: finishing what is in flight, beginning nothing new. A second interrupt stops at once; nothing is lost by it.")
+			s.report.Say("Interrupted: finishing what is in flight, beginning nothing new. A second interrupt stops at once; nothing is lost by it.")
 		case <-ctx.Done():
 		}
 	}()
 	return told
 }
 
-// progress returns the view of an apply and what ends it.
-func (s *session) progress() (*view.Apply, func()) {
-	style := s.style(s.stdout)
-	if f, ok := s.stdout.(*os.File); ok && isTerminal(f) && s.getenv("TERM") != "dumb" {
-		a := view.NewLiveApply(f, style, time.Now)
-		return a, a.Close
+// progress begins to show an apply and returns what ends that.
+func (s *session) progress(p *engine.Plan) (view.Progress, func(), error) {
+	a, err := s.report.Progress(p)
+	if err != nil {
+		return nil, nil, err
 	}
-	a := view.NewApply(s.stdout, style, time.Now)
 	done := make(chan struct{})
 	ended := make(chan struct{})
 	ticker := time.NewTicker(time.Second)
@@ -215,7 +226,7 @@ func (s *session) progress() (*view.Apply, func()) {
 		close(done)
 		<-ended
 		a.Close()
-	}
+	}, nil
 }
 
 func (s *session) logEvent(e engine.Event) {
@@ -337,6 +348,5 @@ func (s *session) showOutputs(outputs map[string]state.Output) error {
 	if len(outputs) == 0 {
 		return nil
 	}
-	fmt.Fprintf(s.stdout, "\n%s\n\n", s.style(s.stdout).Bold("Outputs:"))
-	return view.Outputs(s.stdout, readOutputs(outputs))
+	return s.report.Outputs(readOutputs(outputs))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/mattn/go-shellwords"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -27,6 +28,32 @@ func twoDashes(args []string) []string {
 		out[i] = a
 	}
 	return out
+}
+
+// moreArgs puts the arguments of GAPOOL_CLI_ARGS and then those of
+// GAPOOL_CLI_ARGS_verb, split as a shell splits words, before those of the verb:
+// what is typed comes last and wins.
+func (c *cli) moreArgs(root *cobra.Command, args []string) ([]string, error) {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd == root {
+		return args, nil // what is wrong with them is told when they are run
+	}
+	verb := strings.Fields(cmd.CommandPath())[1:]
+	out := verb
+	for _, name := range []string{"GAPOOL_CLI_ARGS", "GAPOOL_CLI_ARGS_" + strings.Join(verb, "_")} {
+		text := c.getenv(name)
+		if text == "" {
+			continue
+		}
+		p := shellwords.NewParser()
+		words, err := p.Parse(text)
+		if err != nil || p.Position >= 0 { // it stops at a ';' or '|' and says no more
+			return nil, fmt.Errorf("%s=%s is not what a shell takes for words: close each quote, and quote ; & | < > ( )", name, text)
+		}
+		out = append(out, twoDashes(words)...)
+		c.moreFrom = append(c.moreFrom, name)
+	}
+	return append(out, rest...), nil
 }
 
 // flagError names the flags that a verb has where one is asked for that it does

@@ -26,7 +26,6 @@ import (
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/ray"
-	"github.com/gapool/gapool/schema"
 )
 
 func main() {
@@ -47,12 +46,16 @@ const (
 // command's name, env has lines NAME=VALUE, list is what resources can be of.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer, env []string, list []providers.Provider) int {
 	c := &cli{stdin: stdin, stdout: stdout, stderr: stderr, env: env, providers: list}
+	c.report = &text{cli: c}
 	root := c.root()
-	root.SetArgs(twoDashes(args))
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(context.Background())
+	args, err := c.moreArgs(root, twoDashes(args))
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(context.Background())
+	}
 	var code exitCode
 	switch {
 	case err == nil:
@@ -75,6 +78,12 @@ type cli struct {
 	// The flags before the verb, and -no-color.
 	chdir, workspace string
 	noColor          bool
+
+	moreFrom []string // variables of the environment that gave arguments
+
+	report        reporter
+	lines         bool // report is a stream of JSON
+	concise, full bool // how much of a plan is told
 
 	// sources are the files that diagnostics quote.
 	sources map[string][]byte
@@ -100,6 +109,9 @@ func (c *cli) root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if compat := c.getenv("GAPOOL_COMPAT"); compat != "" && compat != "terraform" {
+				return fmt.Errorf("GAPOOL_COMPAT=%s is not known; use terraform, or leave it out", compat)
+			}
 			return c.startLog()
 		},
 	}
@@ -109,7 +121,12 @@ func (c *cli) root() *cobra.Command {
 	flags.StringVar(&c.chdir, "chdir", "", "directory of the configuration, from which relative paths in flags and arguments start too")
 	flags.StringVar(&c.workspace, "workspace", "default", "workspace, which has a state of its own")
 	flags.BoolVar(&c.noColor, "no-color", false, "no colours (or set NO_COLOR)")
-	root.SetFlagErrorFunc(flagError)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if err = flagError(cmd, err); c.moreFrom != nil {
+			err = fmt.Errorf("%w (some arguments come from %s)", err, strings.Join(c.moreFrom, " and "))
+		}
+		return err
+	})
 	root.AddCommand(
 		c.planCmd(), c.applyCmd(), c.destroyCmd(), c.showCmd(), c.outputCmd(), c.stateCmd(),
 		c.validateCmd(), c.fmtCmd(), c.graphCmd(), c.statusCmd(), c.versionCmd(), c.initCmd(),
@@ -127,6 +144,10 @@ func (c *cli) getenv(name string) string {
 	}
 	return ""
 }
+
+// automated says that no person reads along: no hints at what to type next, no
+// name guessed from a folder.
+func (c *cli) automated() bool { return c.getenv("GAPOOL_IN_AUTOMATION") != "" }
 
 // dir is the directory of the configuration, as it is named in messages.
 func (c *cli) dir() string {
@@ -202,28 +223,16 @@ func (c *cli) complain(err error) {
 		for _, d := range found {
 			at := *d
 			at.Summary = fmt.Sprintf("%s: %s: %s", step.Step.Addr, step.Step.Verb, d.Summary)
-			c.tell(hcl.Diagnostics{&at})
+			c.report.Diagnose(step.Step.Addr.String(), c.sources, hcl.Diagnostics{&at})
 		}
 	case errors.As(err, &diags):
 		c.tell(hcl.Diagnostics(diags))
+	case errors.As(err, &step):
+		c.report.Fail(step.Step.Addr.String(), err)
 	default:
-		s := c.style(c.stderr)
-		fmt.Fprintf(c.stderr, "%s %s\n", s.Loud("Error:"), printable(err.Error()))
+		c.report.Fail("", err)
 	}
 }
 
 // tell prints diagnostics.
-func (c *cli) tell(diags hcl.Diagnostics) {
-	s := c.style(c.stderr)
-	// A failing standard error leaves nowhere to say so.
-	_ = schema.WriteDiagnostics(c.stderr, c.sources, diags, width(c.stderr), s != view.Style{})
-}
-
-// printable keeps what a message quotes from an engine from steering a terminal.
-func printable(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = view.Printable(l)
-	}
-	return strings.Join(lines, "\n")
-}
+func (c *cli) tell(diags hcl.Diagnostics) { c.report.Diagnose("", c.sources, diags) }

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/gapool/gapool/cmd/gapool/view"
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/plan"
 	"github.com/gapool/gapool/engine/planfile"
@@ -117,7 +116,7 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 		Refresh: f.refresh, AllowDataLoss: f.allowDataLoss, Force: f.force,
 		Connected: lock.Guard,
 		Waiting: func(d time.Duration) {
-			fmt.Fprintf(s.stderr, "An earlier run was cut off; waiting %s for what it began to come to its end.\n", d.Round(time.Second))
+			s.report.Say(fmt.Sprintf("An earlier run was cut off; waiting %s for what it began to come to its end.", d.Round(time.Second)))
 		},
 		OnFailure: engine.OnFailure(f.onFailure),
 	}
@@ -155,7 +154,7 @@ func (c *cli) planCmd() *cobra.Command {
 				return err
 			}
 			defer p.close()
-			if err := view.Plan(c.stdout, p.Plan, c.style(c.stdout)); err != nil {
+			if err := c.report.Plan(p.Plan); err != nil {
 				return err
 			}
 			if out != "" {
@@ -170,6 +169,7 @@ func (c *cli) planCmd() *cobra.Command {
 		},
 	}
 	f.register(cmd.Flags(), false)
+	c.registerReport(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "keep the plan in this file, for gapool show FILE and gapool apply FILE")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if an apply would change something")
 	return cmd

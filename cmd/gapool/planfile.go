@@ -47,12 +47,7 @@ func (s *session) savePlan(p *planned, f *planFlags, out string) error {
 	if err != nil {
 		return err
 	}
-	again := ""
-	if names := file.SensitiveVariables(); len(names) > 0 {
-		again = fmt.Sprintf(" It has no secret in it: give %s again then.", strings.Join(names, ", "))
-	}
-	fmt.Fprintf(s.stdout, "\nThe plan is kept in %s. To do exactly this: gapool apply %s.%s\nIts digest is %s.\n", path, shellWord(out), again, digest)
-	return nil
+	return s.report.Kept(view.Kept{File: path, Typed: out, Digest: digest, Secrets: file.SensitiveVariables()})
 }
 
 // approvedBy holds the plan to the digest of the one that was approved.
@@ -121,6 +116,7 @@ func (f *planFlags) again(file *planfile.File) error {
 var own = map[string]bool{
 	"var": true, "var-file": true, "parallelism": true, "lock-timeout": true, "state-dir": true,
 	"input": true, "auto-approve": true, "chdir": true, "workspace": true, "no-color": true,
+	"json": true, "concise": true, "full": true,
 }
 
 // applyFile does what a kept plan says, or nothing.
@@ -220,7 +216,7 @@ func (c *cli) showPlan(name string, asJSON bool) error {
 		return err
 	}
 	if !asJSON {
-		return view.Plan(c.stdout, p, c.style(c.stdout))
+		return c.report.Plan(p)
 	}
 	vars, err := file.Values()
 	if err != nil {

@@ -99,7 +99,7 @@ func (c *cli) open(stateDir string) (*session, error) {
 	}
 	s.namedStack = s.stack != ""
 	if !s.namedStack {
-		if c.getenv("GAPOOL_IN_AUTOMATION") != "" {
+		if c.automated() {
 			return nil, errors.New(`the configuration does not name its stack, and with GAPOOL_IN_AUTOMATION the directory's name is not taken for it, since runners clone into any folder; write: gapool { stack = "NAME" }`)
 		}
 		s.stack = filepath.Base(cfg.Dir)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,9 @@ func (c *cli) showCmd() *cobra.Command {
 		Short: "Print what the state knows, or a plan that was kept",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 && (c.concise || c.full) {
+				return errors.New("-concise and -full say how a plan is told: name the plan file")
+			}
 			if len(args) == 1 {
 				return c.showPlan(args[0], asJSON)
 			}
@@ -44,6 +48,8 @@ func (c *cli) showCmd() *cobra.Command {
 		},
 	}
 	registerJSON(cmd.Flags(), &asJSON)
+	c.registerDetail(cmd)
+	cmd.MarkFlagsMutuallyExclusive("json", "concise", "full")
 	registerStateDir(cmd.Flags(), &stateDir)
 	return cmd
 }

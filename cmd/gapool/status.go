@@ -79,12 +79,12 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 			return fmt.Errorf("status: %s cannot be read: %w", e.Info().Host, err)
 		}
 		for _, w := range world.Warnings {
-			fmt.Fprintln(s.stderr, "Warning:", printable(w))
+			fmt.Fprintln(s.stderr, "Warning:", view.PrintableLines(w))
 		}
 		for _, o := range world.Objects {
 			row := view.StatusRow{Address: addrs[recordKey{key, o.Kind, o.ID}], Object: o, Node: node(o)}
 			if row.Address == "" {
-				row.Address = printable(o.Owner.Address)
+				row.Address = view.PrintableLines(o.Owner.Address)
 			}
 			rows = append(rows, row)
 		}

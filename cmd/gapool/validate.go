@@ -72,6 +72,8 @@ func (c *cli) validate(cfg *schema.Config) hcl.Diagnostics {
 	for _, name := range sorted(cfg.Root.Outputs) {
 		_, more := e.Output(cfg.Root.Outputs[name])
 		diags = append(diags, more...)
+		_, more = e.OutputConditions(cfg.Root.Outputs[name])
+		diags = append(diags, more...)
 	}
 	return diags
 }

@@ -40,7 +40,11 @@ func (c *cli) initCmd() *cobra.Command {
 		// People type it with Terraform's flags.
 		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintln(c.stdout, "gapool needs no initialisation: it has no plugins to install. Go on with gapool plan.")
+			next := " Go on with gapool plan."
+			if c.automated() {
+				next = ""
+			}
+			fmt.Fprintln(c.stdout, "gapool needs no initialisation: it has no plugins to install."+next)
 			return nil
 		},
 	}

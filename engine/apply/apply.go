@@ -382,6 +382,12 @@ func (r *runner) outputs() error {
 	for _, oc := range r.p.Outputs {
 		rec, had := old[oc.Name]
 		unrecorded := !had && !oc.After.IsNull() // of a state that was rebuilt
+		out := r.eval.Config().Root.Outputs[oc.Name]
+		if out != nil && oc.Action != engine.Delete && r.p.Mode == engine.Normal {
+			if _, diags := r.eval.OutputConditions(out); diags.HasErrors() {
+				return fmt.Errorf("output.%s: %w", oc.Name, diags)
+			}
+		}
 		if oc.Action != engine.NoOp || unrecorded {
 			changed = true
 		}
@@ -394,7 +400,6 @@ func (r *runner) outputs() error {
 			}
 			continue
 		}
-		out := r.eval.Config().Root.Outputs[oc.Name]
 		v, diags := r.eval.Output(out)
 		if diags.HasErrors() {
 			return fmt.Errorf("output.%s: %w", oc.Name, diags)

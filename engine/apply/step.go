@@ -119,7 +119,7 @@ func (r *runner) evaluate(ctx context.Context, c *engine.Change, w *work) error 
 	if err := r.asPlanned(c, bare); err != nil {
 		return err
 	}
-	if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Preconditions, cty.NilVal); diags.HasErrors() {
+	if _, diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Preconditions, cty.NilVal); diags.HasErrors() {
 		return diags
 	}
 	return nil
@@ -386,7 +386,7 @@ func (r *runner) finish(s *engine.Step, obj *providers.Object, value cty.Value) 
 	block := r.eval.Config().Root.Resources[c.Addr.Block()]
 	want, _ := r.work[c.Addr].want.UnmarkDeep()
 	if c.Addr.Member.IsZero() && !r.undoes {
-		if diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Postconditions, value); diags.HasErrors() {
+		if _, diags := r.eval.Conditions(block, c.Addr.Key, block.Lifecycle.Postconditions, value); diags.HasErrors() {
 			return diags
 		}
 	}

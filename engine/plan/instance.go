@@ -47,21 +47,39 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 			"%s: the name has a sensitive value in it, and every listing, label and log has the name. Make the name of something else, or use nonsensitive() if the value is no secret.", addr)
 		return
 	}
-	if p.o.Mode != engine.RefreshOnly {
-		p.add(p.eval.Conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal))
-	}
+	known := p.conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal)
 	w := &wanted{
 		addr: addr, typ: r.Type, provider: r.Provider, value: v, block: r, key: key,
 		deps: p.graph.Deps(r.Addr), replace: p.asked(addr), leads: p.triggers(r),
 	}
 	if r.Type.Virtual {
 		p.cluster(w)
-		return
+		known = known && len(r.Lifecycle.Postconditions) == 0 // the apply asks them
+	} else {
+		c := p.decide(w)
+		p.eval.Set(addr, c.After)
+		known = p.conditions(r, key, r.Lifecycle.Postconditions, c.After) && known
 	}
-	c := p.decide(w)
-	p.eval.Set(addr, c.After)
+	if len(r.Lifecycle.Preconditions)+len(r.Lifecycle.Postconditions) > 0 {
+		p.checked(engine.Check{Kind: engine.CheckResource, Addr: addr, Unknown: !known})
+	}
+}
+
+// conditions holds an instance to conditions and reports whether all are known.
+func (p *planner) conditions(r *schema.Resource, key schema.Key, conds []schema.Condition, self cty.Value) bool {
+	if p.o.Mode == engine.RefreshOnly {
+		return true
+	}
+	known, diags := p.eval.Conditions(r, key, conds, self)
+	p.add(diags)
+	return known
+}
+
+// checked keeps what conditions came to. A plan that only records holds nothing
+// to them.
+func (p *planner) checked(c engine.Check) {
 	if p.o.Mode != engine.RefreshOnly {
-		p.add(p.eval.Conditions(r, key, r.Lifecycle.Postconditions, c.After))
+		p.plan.Checks = append(p.plan.Checks, c)
 	}
 }
 

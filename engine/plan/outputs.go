@@ -50,6 +50,14 @@ func (p *planner) output(name string) engine.OutputChange {
 		oc.Action = engine.Delete
 		return oc
 	}
+	if p.o.Mode != engine.RefreshOnly && len(out.Preconditions) > 0 {
+		known, diags := p.eval.OutputConditions(out)
+		p.add(diags)
+		if diags.HasErrors() {
+			return oc
+		}
+		p.checked(engine.Check{Kind: engine.CheckOutput, Name: name, Unknown: !known})
+	}
 	v, diags := p.eval.Output(out)
 	p.add(diags)
 	if diags.HasErrors() {

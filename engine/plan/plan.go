@@ -161,6 +161,12 @@ func (p *planner) begin(diags hcl.Diagnostics) {
 		Evaluator: p.eval, Engines: engines, Targeted: len(o.Targets) > 0, Force: o.Force,
 		Live: map[schema.Addr][]*providers.Object{},
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Config.Root.Variables)) {
+		// Their values are known and passed when they were read.
+		if len(o.Config.Root.Variables[name].Validations) > 0 {
+			p.checked(engine.Check{Kind: engine.CheckVariable, Name: name})
+		}
+	}
 }
 
 func (p *planner) fail() (*engine.Plan, hcl.Diagnostics) {

@@ -52,6 +52,7 @@ type File struct {
 	Targeted   bool            `json:"targeted,omitempty"`
 	Drift      []drift         `json:"drift,omitempty"`
 	Kept       []*engineObject `json:"kept,omitempty"`
+	Checks     []check         `json:"checks,omitempty"`
 	Notes      []string        `json:"notes,omitempty"`
 
 	// Configuration is schema.Description, for the views.
@@ -149,6 +150,13 @@ type drift struct {
 	Differences []difference    `json:"differences,omitempty"`
 }
 
+type check struct {
+	Kind    string      `json:"kind"`
+	Name    string      `json:"name,omitempty"`
+	Addr    schema.Addr `json:"address,omitzero"`
+	Unknown bool        `json:"unknown,omitempty"`
+}
+
 // Origin is what a plan was made from, besides its options.
 type Origin struct {
 	Gapool        string
@@ -202,6 +210,9 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	}
 	for _, obj := range p.Kept {
 		f.Kept = append(f.Kept, objectOf(obj))
+	}
+	for _, c := range p.Checks {
+		f.Checks = append(f.Checks, check(c))
 	}
 	return f, nil
 }
@@ -389,6 +400,9 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 	}
 	for _, o := range f.Kept {
 		p.Kept = append(p.Kept, o.object())
+	}
+	for _, c := range f.Checks {
+		p.Checks = append(p.Checks, engine.Check(c))
 	}
 	return p, nil
 }

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -18,25 +17,97 @@ import (
 	"github.com/gapool/gapool/providers"
 )
 
-// Apply shows an apply while it runs: a line when a step begins and when it
-// ends and, in between, how far it is. Its Event is for apply.Options.Report.
-// It may be used by many goroutines at once.
+// Progress shows an apply while it runs.
+type Progress interface {
+	// Event shows one piece of news; it is for apply.Options.Report.
+	Event(engine.Event)
+	// Tick is called about each second.
+	Tick()
+	// Close ends what moves. Nothing may be reported after it.
+	Close()
+	// Complete says what was done.
+	Complete(*engine.Plan) error
+}
+
+// Apply is Progress for people: a line when a step begins and when it
+// ends and, in between, how far it is. It may be used by many goroutines at once.
 type Apply struct {
-	out  io.Writer
+	w    io.Writer // where the last line goes
+	out  io.Writer // and all others
 	s    Style
 	now  func() time.Time
 	bars *mpb.Progress // nil without a terminal
 
 	mu      sync.Mutex
 	running map[int]*running
-	done    engine.Summary
-	skipped int
-	failed  int
-	back    *back // nil without a rollback
+	tally   tally
+}
+
+// tally counts what an apply did.
+type tally struct {
+	done            engine.Summary
+	failed, skipped int
+	back            *back // nil without a rollback
+}
+
+func (t *tally) count(e engine.Event) {
+	_, shown := verbs[e.Step.Verb]
+	switch {
+	case e.Kind == engine.RollingBack:
+		t.back = &back{}
+	case e.Step.Undoes != nil:
+		t.back.count(e)
+	case e.Kind == engine.Done && e.Step.Verb == engine.DoForget && e.Step.Change.Action == engine.Delete:
+		// A cluster is gone with its members: the plan counts it, so does this.
+		t.done.Destroy++
+	case !shown:
+	case e.Kind == engine.Failed:
+		t.failed++
+	case e.Kind == engine.Skipped:
+		t.skipped++
+	case e.Kind == engine.Done && e.Step.Verb == engine.DoCreate:
+		t.done.Add++
+	case e.Kind == engine.Done && e.Step.Verb == engine.DoUpdate:
+		t.done.Change++
+	case e.Kind == engine.Done && e.Step.Verb == engine.DoDelete:
+		t.done.Destroy++
+	}
+}
+
+// words are an apply's last line: whether it came to its end, what was done and,
+// where steps failed, how much was not.
+func (t *tally) words(p *engine.Plan) []string {
+	what := "Apply"
+	counts := fmt.Sprintf("Resources: %d added, %d changed, %d destroyed.", t.done.Add, t.done.Change, t.done.Destroy)
+	if p.Mode == engine.Destroy {
+		what, counts = "Destroy", fmt.Sprintf("Resources: %d destroyed.", t.done.Destroy)
+	}
+	switch {
+	case t.failed+t.skipped == 0:
+		return []string{what + " complete!", counts}
+	case t.back != nil && t.back.left == 0:
+		return []string{what + " failed and was rolled back.", "What runs is what ran before.", count(t.back.undone, "step") + " undone."}
+	case t.back != nil:
+		return []string{what + " failed and was rolled back in part.", fmt.Sprintf("%s undone, %d not.", count(t.back.undone, "step"), t.back.left)}
+	default:
+		return []string{
+			what + " incomplete.", counts,
+			fmt.Sprintf("%s failed, %d skipped. Another %s goes on from here.", count(t.failed, "step"), t.skipped, strings.ToLower(what)),
+		}
+	}
 }
 
 // back is how far a rollback is.
 type back struct{ undone, left int }
+
+func (b *back) count(e engine.Event) {
+	switch e.Kind {
+	case engine.Done:
+		b.undone++
+	case engine.Failed, engine.Skipped:
+		b.left++
+	}
+}
 
 // running is a step that began and has not ended.
 type running struct {
@@ -70,13 +141,13 @@ func (r *running) hide() {
 
 // NewApply returns a view that prints plain lines; Tick adds "Still creating...".
 func NewApply(w io.Writer, s Style, now func() time.Time) *Apply {
-	return &Apply{out: w, s: s, now: now, running: map[int]*running{}}
+	return &Apply{w: w, out: w, s: s, now: now, running: map[int]*running{}}
 }
 
 // NewLiveApply returns a view for a terminal, which shows the running steps
 // below the lines and keeps them up to date by itself.
 func NewLiveApply(terminal *os.File, s Style, now func() time.Time) *Apply {
-	a := NewApply(nil, s, now)
+	a := NewApply(terminal, s, now)
 	a.bars = mpb.New(mpb.WithOutput(terminal), mpb.WithRefreshRate(150*time.Millisecond))
 	a.out = a.bars
 	return a
@@ -94,20 +165,6 @@ func (a *Apply) Close() {
 	a.bars.Wait()
 }
 
-// Done counts what was added, changed and destroyed so far.
-func (a *Apply) Done() engine.Summary {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.done
-}
-
-// Undone counts the steps that failed and those that were skipped for it.
-func (a *Apply) Undone() (failed, skipped int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.failed, a.skipped
-}
-
 // verbs are the words for a step: while it runs, when it is done.
 var verbs = map[engine.Verb]struct{ doing, done string }{
 	engine.DoCreate: {"Creating", "Creation"},
@@ -120,20 +177,17 @@ var verbs = map[engine.Verb]struct{ doing, done string }{
 func (a *Apply) Event(e engine.Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.tally.count(e)
 	if e.Kind == engine.RollingBack {
-		a.back = &back{}
-		fmt.Fprintf(a.out, "%s\n", a.s.Bold(a.s.Yellow("Rolling back what was done, since "+e.Step.Addr.String()+" failed:")))
+		fmt.Fprintf(a.out, "%s\n", a.s.Bold(a.s.Yellow(rollingBack(e))))
 		return
 	}
-	if e.Step.Undoes != nil && a.undo(e) {
+	if e.Step.Undoes != nil && e.Kind == engine.Skipped {
+		a.say(e.Step, "%s", strings.Replace(leftText(e), notUndone, a.s.Yellow(notUndone), 1))
 		return
 	}
 	words, shown := verbs[e.Step.Verb]
 	if !shown {
-		// A cluster is gone with its members: the plan counts it, so does this.
-		if e.Kind == engine.Done && e.Step.Verb == engine.DoForget && e.Step.Change.Action == engine.Delete {
-			a.done.Destroy++
-		}
 		return
 	}
 	switch e.Kind {
@@ -153,60 +207,44 @@ func (a *Apply) Event(e engine.Event) {
 			id = idOf(e.Object)
 		}
 		a.say(e.Step, "%s complete after %s%s", words.done, elapsed(after), id)
-		a.count(e.Step)
 	case engine.Failed:
 		after := a.end(e.Step)
-		if e.Step.Undoes == nil {
-			a.failed++
-		}
 		a.say(e.Step, "%s after %s", a.s.Red(words.done+" failed"), elapsed(after))
 	case engine.Skipped:
-		a.skipped++
-		why := ""
-		if e.Because != nil {
-			why = ", since it needs " + e.Because.Addr.String()
-		}
-		a.say(e.Step, "%s%s", a.s.Yellow("Skipped"), why)
+		a.say(e.Step, "%s", strings.Replace(skipText(e), skipped, a.s.Yellow(skipped), 1))
 	case engine.Dropped:
 		a.end(e.Step)
-		a.say(e.Step, "Unchanged: what it was planned for proved equal")
+		a.say(e.Step, droppedText)
 	}
 }
 
-// undo counts the news of a rollback, and reports whether it has told it whole.
-func (a *Apply) undo(e engine.Event) bool {
-	switch e.Kind {
-	case engine.Done:
-		a.back.undone++
-	case engine.Failed:
-		a.back.left++
-	case engine.Skipped:
-		a.back.left++
-		why := ""
-		switch {
-		case e.Err != nil:
-			why = ": " + e.Err.Error()
-		case e.Because != nil:
-			why = ", since it is needed by " + e.Because.Addr.String()
-		}
-		a.say(e.Step, "%s%s", a.s.Yellow("Not undone"), why)
-		return true
-	}
-	return false
+const (
+	skipped     = "Skipped"
+	notUndone   = "Not undone"
+	droppedText = "Unchanged: what it was planned for proved equal"
+)
+
+func rollingBack(e engine.Event) string {
+	return "Rolling back what was done, since " + e.Step.Addr.String() + " failed:"
 }
 
-func (a *Apply) count(st *engine.Step) {
-	if st.Undoes != nil {
-		return
+// leftText says why a step of a rollback is not done.
+func leftText(e engine.Event) string {
+	switch {
+	case e.Err != nil:
+		return notUndone + ": " + e.Err.Error()
+	case e.Because != nil:
+		return notUndone + ", since it is needed by " + e.Because.Addr.String()
+	default:
+		return notUndone
 	}
-	switch st.Verb {
-	case engine.DoCreate:
-		a.done.Add++
-	case engine.DoUpdate:
-		a.done.Change++
-	case engine.DoDelete:
-		a.done.Destroy++
+}
+
+func skipText(e engine.Event) string {
+	if e.Because == nil {
+		return skipped
 	}
+	return skipped + ", since it needs " + e.Because.Addr.String()
 }
 
 // end forgets a running step and returns how long it took.
@@ -243,18 +281,29 @@ func (a *Apply) Tick() {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, r := range due(a.running, a.now()) {
+		a.say(r.step, "%s", r.still())
+	}
+}
+
+// due returns the steps of which something is to be said again, and takes it for
+// said.
+func due(all map[int]*running, now time.Time) []*running {
 	var due []*running
-	for _, r := range a.running {
-		if a.now().Sub(r.since) >= r.told+stillEvery {
+	for _, r := range all {
+		if now.Sub(r.since) >= r.told+stillEvery {
+			r.told = now.Sub(r.since).Truncate(stillEvery)
 			due = append(due, r)
 		}
 	}
 	slices.SortFunc(due, func(x, y *running) int { return x.step.ID - y.step.ID })
-	for _, r := range due {
-		r.told = a.now().Sub(r.since).Truncate(stillEvery)
-		doing := strings.ToLower(verbs[r.step.Verb].doing)
-		a.say(r.step, "Still %s... [%s elapsed]%s", doing, elapsed(r.told), runewidth.Truncate(r.state(": "), stillWidth, "…"))
-	}
+	return due
+}
+
+// still says that a step goes on, and what it is doing.
+func (r *running) still() string {
+	doing := strings.ToLower(verbs[r.step.Verb].doing)
+	return fmt.Sprintf("Still %s... [%s elapsed]%s", doing, elapsed(r.told), runewidth.Truncate(r.state(": "), stillWidth, "…"))
 }
 
 // state is what a step waits for and the last line of its log.
@@ -326,30 +375,14 @@ func lastLine(text string) string {
 
 // Complete prints the last line of an apply: what was done, or, where steps
 // failed, what was done nevertheless.
-func (a *Apply) Complete(w io.Writer, p *engine.Plan) error {
-	n := a.Done()
-	failed, skipped := a.Undone()
-	what := "Apply"
-	if p.Mode == engine.Destroy {
-		what = "Destroy"
+func (a *Apply) Complete(p *engine.Plan) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	words := a.tally.words(p)
+	text := a.s.Bold(a.s.Green(strings.Join(words, " ")))
+	if a.tally.failed+a.tally.skipped > 0 {
+		text = a.s.Bold(a.s.Red(words[0])) + " " + strings.Join(words[1:], " ")
 	}
-	counts := fmt.Sprintf("Resources: %d added, %d changed, %d destroyed.", n.Add, n.Change, n.Destroy)
-	if p.Mode == engine.Destroy {
-		counts = fmt.Sprintf("Resources: %d destroyed.", n.Destroy)
-	}
-	var b bytes.Buffer
-	fmt.Fprintln(&b)
-	switch {
-	case failed+skipped == 0:
-		fmt.Fprintln(&b, a.s.Bold(a.s.Green(what+" complete! "+counts)))
-	case a.back != nil && a.back.left == 0:
-		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" failed and was rolled back.")), "What runs is what ran before.", fmt.Sprintf("%s undone.", count(a.back.undone, "step")))
-	case a.back != nil:
-		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" failed and was rolled back in part.")), fmt.Sprintf("%s undone, %d not.", count(a.back.undone, "step"), a.back.left))
-	default:
-		fmt.Fprintln(&b, a.s.Bold(a.s.Red(what+" incomplete.")), counts, fmt.Sprintf("%s failed, %d skipped. Another %s goes on from here.",
-			count(failed, "step"), skipped, strings.ToLower(what)))
-	}
-	_, err := w.Write(b.Bytes())
+	_, err := fmt.Fprintf(a.w, "\n%s\n", text)
 	return err
 }

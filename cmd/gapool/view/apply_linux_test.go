@@ -199,7 +199,7 @@ func TestLiveApplyWithoutItsTerminal(t *testing.T) {
 	a.Event(engine.Event{Kind: engine.Done, Step: steps[0]})
 	a.Event(engine.Event{Kind: engine.Done, Step: steps[1]})
 	a.Close()
-	if got := a.Done(); got != (engine.Summary{Add: 2}) {
+	if got := a.tally.done; got != (engine.Summary{Add: 2}) {
 		t.Errorf("done: %+v", got)
 	}
 }

@@ -95,11 +95,11 @@ docker_container.web (left-over web.1234): Destruction complete after 0s
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := a.Done(); got != (engine.Summary{Add: 1, Destroy: 2}) {
+	if got := a.tally.done; got != (engine.Summary{Add: 1, Destroy: 2}) {
 		t.Errorf("done: %+v", got)
 	}
 	b.Reset()
-	if err := a.Complete(&b, &engine.Plan{}); err != nil {
+	if err := a.Complete(&engine.Plan{}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 1 skipped. Another apply goes on from here.\n"; b.String() != want {

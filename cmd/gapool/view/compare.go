@@ -42,18 +42,17 @@ func CompareTo(c, like *engine.Change) []Node { return created(c, like) }
 
 func created(c, like *engine.Change) []Node {
 	member := !c.Addr.Member.IsZero()
-	var rows []Node
-	equal, later, usual := 0, 0, 0
+	var rows, equal, later, usual []Node
 	for _, a := range inOrder(c.Type.Attrs) {
 		v := attr(c.After, a.Name)
 		switch {
 		case none(v):
 		case like != nil && equalTo(v, attr(like.After, a.Name)):
-			equal++
+			equal = append(equal, attrNodes(a, cty.NilVal, v)...)
 		case member && a.Computed && !v.IsKnown():
-			later++
+			later = append(later, attrNodes(a, cty.NilVal, v)...)
 		case member && a.Default != cty.NilVal && same(v, a.Default):
-			usual++
+			usual = append(usual, attrNodes(a, cty.NilVal, v)...)
 		default:
 			rows = append(rows, attrNodes(a, cty.NilVal, v)...)
 		}
@@ -61,14 +60,14 @@ func created(c, like *engine.Change) []Node {
 	if member {
 		condense(rows)
 	}
-	if equal > 0 {
-		rows = insertNote(rows, fmt.Sprintf("(%s as of %s)", count(equal, "attribute"), like.Addr))
+	if len(equal) > 0 {
+		rows = insertNote(rows, Node{Note: "as of " + like.Addr.String(), Folded: equal})
 	}
-	if usual > 0 {
-		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(usual, "attribute")))
+	if len(usual) > 0 {
+		rows = insertNote(rows, Node{Note: "at the default hidden", Folded: usual})
 	}
-	if later > 0 {
-		rows = insertNote(rows, fmt.Sprintf("(%s known after apply)", count(later, "attribute")))
+	if len(later) > 0 {
+		rows = insertNote(rows, Node{Note: "known after apply", Folded: later})
 	}
 	return rows
 }
@@ -105,13 +104,17 @@ func equalTo(a, b cty.Value) bool {
 	return !none(b) && (same(a, b) || !a.IsKnown() && !b.IsKnown())
 }
 
-// insertNote puts a comment behind the arguments, before the nested blocks.
-func insertNote(rows []Node, note string) []Node {
+// insertNote puts a comment behind the arguments, before the nested blocks: its
+// words after the number of attributes that it stands for.
+func insertNote(rows []Node, note Node) []Node {
+	if note.Action == "" {
+		note.Action, note.Note = engine.NoOp, fmt.Sprintf("(%s %s)", count(len(note.Folded), "attribute"), note.Note)
+	}
 	at := slices.IndexFunc(rows, func(n Node) bool { return n.Block })
 	if at < 0 {
 		at = len(rows)
 	}
-	return slices.Insert(rows, at, Node{Action: engine.NoOp, Note: note})
+	return slices.Insert(rows, at, note)
 }
 
 // count is a number with its noun: "1 attribute", "2 attributes".
@@ -127,25 +130,25 @@ func deleted(c *engine.Change) []Node {
 	if c.Object != nil {
 		defaults = c.Object.Defaults
 	}
-	var rows []Node
-	usually := 0
+	var rows, usually []Node
 	for _, a := range inOrder(c.Type.Attrs) {
 		v := attr(c.Before, a.Name)
 		usual := attr(defaults, a.Name)
 		if none(v) || a.Volatile {
 			continue
 		}
+		all := v
 		if a.Merge {
 			v = without(v, usual)
 		}
 		if a.Name != "name" && (emptyGroup(v) || !none(usual) && same(v, usual)) {
-			usually++
+			usually = append(usually, attrNodes(a, engine.Conceal(a, all, cty.NilVal), cty.NilVal)...)
 			continue
 		}
 		rows = append(rows, attrNodes(a, engine.Conceal(a, v, cty.NilVal), cty.NilVal)...)
 	}
-	if usually > 0 {
-		rows = insertNote(rows, fmt.Sprintf("(%s at the default hidden)", count(usually, "attribute")))
+	if len(usually) > 0 {
+		rows = insertNote(rows, Node{Note: "at the default hidden", Folded: usually})
 	}
 	return rows
 }
@@ -157,15 +160,16 @@ func changed(c *engine.Change) []Node {
 		d.Live = engine.MarkedAs(c.Before, d.Path, d.Live)
 		diffs[d.Attr] = append(diffs[d.Attr], d)
 	}
-	var rows []Node
-	same, sameBlocks := 0, 0
+	var rows, same, sameBlocks []Node
+	blocks := 0 // what is one in the table may be several nodes
 	for _, a := range inOrder(c.Type.Attrs) {
 		before, after := attr(c.Before, a.Name), attr(c.After, a.Name)
 		switch ds := diffs[a.Name]; {
 		case len(ds) > 0:
 			for _, n := range differing(a, before, after, ds) {
 				if n.Action == engine.NoOp && n.Block {
-					sameBlocks++
+					blocks++
+					sameBlocks = append(sameBlocks, n)
 					continue
 				}
 				if c.Action.Replaces() {
@@ -177,17 +181,23 @@ func changed(c *engine.Change) []Node {
 			rows = append(rows, attrNodes(a, engine.Conceal(a, before, after), after)...)
 		case (a.Name == "id" || a.Name == "name") && !none(before):
 			rows = append(rows, attrNodes(a, before, before)...)
-		case !none(before) && a.Block != nil:
-			sameBlocks++
 		case !none(before):
-			same++
+			v := engine.Conceal(a, before, after)
+			if a.Block == nil {
+				same = append(same, attrNodes(a, v, v)...)
+				continue
+			}
+			sameBlocks = append(sameBlocks, attrNodes(a, v, v)...)
+			blocks++
 		}
 	}
-	if same > 0 {
-		rows = insertNote(rows, hiddenNote(same, "attribute"))
+	if len(same) > 0 {
+		rows = insertNote(rows, foldedNode(same, "attribute"))
 	}
-	if sameBlocks > 0 {
-		rows = append(rows, Node{Action: engine.NoOp, Note: hiddenNote(sameBlocks, "block")})
+	if blocks > 0 {
+		n := foldedNode(sameBlocks, "block")
+		n.Note = fmt.Sprintf("(%s hidden)", count(blocks, "unchanged block"))
+		rows = append(rows, n)
 	}
 	return rows
 }
@@ -244,7 +254,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 	if a.Merge {
 		maps.Copy(same, entriesOf(after))
 	} else {
-		maps.Copy(same, entriesOf(before))
+		maps.Copy(same, entriesOf(engine.Conceal(a, before, after)))
 	}
 	for _, d := range ds {
 		key := keyOf(d.Path)
@@ -258,7 +268,13 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		n.Parts = append(n.Parts, part)
 	}
 	if len(same) > 0 {
-		n.Parts = append(n.Parts, Node{Action: engine.NoOp, Note: hiddenNote(len(same), "element")})
+		var parts []Node
+		for _, key := range slices.Sorted(maps.Keys(same)) {
+			part := compare(same[key], same[key])
+			part.Name = strconv.Quote(key)
+			parts = append(parts, part)
+		}
+		n.Parts = append(n.Parts, foldedNode(parts, "element"))
 	}
 	return n
 }

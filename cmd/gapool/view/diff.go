@@ -27,12 +27,15 @@ type Node struct {
 	// Old and New are a leaf's texts. A Create has no Old, a Delete no New; a
 	// NoOp has New.
 	Old, New string
-	// Open is a group's first bracket: "{", "[", or "<<-EOT" for lines of text.
+	// Open is a group's first bracket: "{", "[", or, for lines of text,
+	// "<<-EOT" and "jsonencode(".
 	Open  string
 	Parts []Node
 	// Note stands behind the first line as a comment. A Node that has nothing
 	// else is a comment on a line of its own.
 	Note string
+	// Folded are the parts that a comment on a line of its own stands for.
+	Folded []Node
 	// NullNote says that "-> null" is printed behind what is deleted: an
 	// attribute or a map's key, not an element of a list.
 	NullNote bool
@@ -56,6 +59,8 @@ func compare(before, after cty.Value) Node {
 			n.New = sensitiveText
 		}
 		return n
+	case n.Action == engine.Update && isJSON(before) && isJSON(after) && jsonText(before) != jsonText(after):
+		n.Open, n.Parts = byJSON, compareLines(cty.StringVal(jsonText(before)), cty.StringVal(jsonText(after)))
 	case !group(before) && !group(after):
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
@@ -111,7 +116,11 @@ const (
 	byKey   = "{"
 	byPlace = "["
 	byLine  = "<<-EOT"
+	byJSON  = "jsonencode("
 )
+
+// lined says that the parts of a group are lines of text.
+func lined(open string) bool { return open == byLine || open == byJSON }
 
 // kind returns how the parts of a value are told apart; empty for a leaf.
 func kind(v cty.Value) string {
@@ -424,17 +433,16 @@ func fold(parts []Node, what string, context int) []Node {
 	if !changed {
 		return parts
 	}
-	var out []Node
-	hidden := 0
+	var out, hidden []Node
 	flush := func() {
-		if hidden > 0 {
-			out = append(out, Node{Action: engine.NoOp, Note: hiddenNote(hidden, what)})
+		if len(hidden) > 0 {
+			out = append(out, foldedNode(hidden, what))
 		}
-		hidden = 0
+		hidden = nil
 	}
 	for i, p := range parts {
 		if !near[i] {
-			hidden++
+			hidden = append(hidden, p)
 			continue
 		}
 		if context > 0 {
@@ -446,6 +454,32 @@ func fold(parts []Node, what string, context int) []Node {
 	return out
 }
 
-func hiddenNote(n int, what string) string {
-	return fmt.Sprintf("(%s hidden)", count(n, "unchanged "+what))
+func foldedNode(parts []Node, what string) Node {
+	return Node{Action: engine.NoOp, Note: fmt.Sprintf("(%s hidden)", count(len(parts), "unchanged "+what)), Folded: parts}
+}
+
+// unfold puts what was folded back, in the place where it would be: arguments
+// by name before blocks by name, what has no name where it was.
+func unfold(parts []Node) []Node {
+	var out []Node
+	for _, n := range parts {
+		if n.Folded != nil {
+			out = append(out, unfold(n.Folded)...)
+			continue
+		}
+		n.Parts = unfold(n.Parts)
+		out = append(out, n)
+	}
+	slices.SortStableFunc(out, func(a, b Node) int {
+		if a.Block != b.Block {
+			if a.Block {
+				return 1
+			}
+			return -1
+		}
+		nameA, _, _ := strings.Cut(a.Name, " ")
+		nameB, _, _ := strings.Cut(b.Name, " ")
+		return cmp.Compare(nameA, nameB)
+	})
+	return out
 }

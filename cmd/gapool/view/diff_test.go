@@ -1,9 +1,12 @@
 package view
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/zclconf/go-cty/cty"
 	"pgregory.net/rapid"
 
@@ -98,6 +101,52 @@ func TestCompareShapes(t *testing.T) {
 			n := compare(c.before, c.after)
 			if n.Action != c.action || n.Old != c.old || n.New != c.new || n.Open != c.open || len(n.Parts) != c.parts {
 				t.Errorf("got %+v", n)
+			}
+		})
+	}
+}
+
+// JSON in a string is compared as what it says, by line.
+func TestEmbeddedJSON(t *testing.T) {
+	deep := strings.Repeat("[", 5000) + strings.Repeat("]", 5000)
+	for name, c := range map[string]struct{ before, after, want string }{
+		"a value in a list": {
+			`{"runtimes":{"a":{"path":"/bin/a"},"b":{"path":"/bin/b","args":["-x"]}},"debug":true,"hosts":["unix://"],"level":1e3,"none":{}}`,
+			`{"debug":true,"hosts":["unix://","tcp://"],"level":1e3,"none":{},
+			  "runtimes":{"b":{"args":["-x"],"path":"/bin/b"},"a":{"path":"/bin/a"}}}`,
+			`  ~ v = jsonencode(
+        # (2 unchanged lines hidden)
+            hosts = [
+                "unix://",
+      +         "tcp://",
+            ]
+            level = 1e3
+        # (13 unchanged lines hidden)
+    )
+`,
+		},
+		"a key that is no name": {
+			`{"a b":1}`, `{"a b":2}`,
+			`  ~ v = jsonencode(
+        {
+      -     "a b" = 1
+      +     "a b" = 2
+        }
+    )
+`,
+		},
+		"only white space":   {`{"a":1}`, `{"a": 1}`, "  ~ v = \"{\\\"a\\\":1}\" -> \"{\\\"a\\\": 1}\"\n"},
+		"one side only":      {`{"a":1}`, `x`, "  ~ v = \"{\\\"a\\\":1}\" -> \"x\"\n"},
+		"a number is no doc": {`1`, `2`, "  ~ v = \"1\" -> \"2\"\n"},
+		"too deep to read":   {deep, "[]", "  ~ v = \"" + deep + "\" -> \"[]\"\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := compare(str(c.before), str(c.after))
+			n.Name = "v"
+			var b bytes.Buffer
+			writeNodes(&b, []Node{n}, 0, false, Style{})
+			if diff := cmp.Diff(c.want, b.String()); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

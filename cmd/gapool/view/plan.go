@@ -13,11 +13,37 @@ import (
 	"github.com/gapool/gapool/schema"
 )
 
+// Detail is how much of a change is told.
+type Detail int
+
+const (
+	Usual   Detail = iota // what changes, the rest counted
+	Concise               // a line for each change
+	Full                  // what does not change, too
+)
+
+// PlanOptions are how a plan is told.
+type PlanOptions struct {
+	Style  Style
+	Detail Detail
+	// Terraform gives the sentences that name the program Terraform's words, for
+	// what reads Terraform's output.
+	Terraform bool
+}
+
+// Kept is where a plan was kept.
+type Kept struct {
+	File    string   // from the working directory
+	Typed   string   // as it was asked for
+	Digest  string   // of what it decides
+	Secrets []string // variables that the apply has to be given again
+}
+
 // Plan prints a plan for a person: the drift, then what is done to each object
 // and why, then what is kept, lost and to be known, then the sums.
-func Plan(w io.Writer, p *engine.Plan, s Style) error {
+func Plan(w io.Writer, p *engine.Plan, o PlanOptions) error {
 	var b bytes.Buffer
-	t := planText{w: &b, p: p, s: s}
+	t := planText{w: &b, p: p, s: o.Style, o: o}
 	// Where all goes, what cannot be made again comes first.
 	if p.Mode == engine.Destroy {
 		t.losses()
@@ -46,6 +72,7 @@ type planText struct {
 	w io.Writer
 	p *engine.Plan
 	s Style
+	o PlanOptions
 }
 
 func (t planText) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
@@ -58,6 +85,14 @@ func (t planText) drift() {
 	t.line("")
 	t.line("gapool found these changes, made since the last apply by someone else:")
 	for _, d := range t.p.Drift {
+		if t.o.Detail == Concise {
+			text := d.What
+			if names := attrNames(d.Differences, func(schema.Difference) bool { return true }); len(names) > 0 {
+				text += ": " + strings.Join(names, ", ")
+			}
+			t.line("  # %s %s", t.s.Bold(d.Addr.String()), text)
+			continue
+		}
 		t.line("")
 		t.line("  # %s %s", t.s.Bold(d.Addr.String()), d.What)
 		if len(d.Differences) == 0 {
@@ -94,6 +129,8 @@ func (t planText) nothing() {
 		why = "No object is touched."
 	case t.p.Mode == engine.RefreshOnly:
 		why = "The state says what runs."
+	case t.o.Terraform:
+		why = "Your infrastructure matches the configuration."
 	default:
 		why = "What runs is what the configuration says."
 	}
@@ -133,7 +170,7 @@ func (t planText) adopted(cs []*engine.Change) {
 	}
 	t.line("Found by their labels and as configured; an apply writes them into the state:")
 	for i, c := range cs {
-		if i == adoptedShown {
+		if i == adoptedShown && t.o.Detail != Full {
 			t.line("  … and %d more", len(cs)-i)
 			break
 		}
@@ -161,7 +198,11 @@ func (t planText) actions() {
 	}
 	t.legend(extra)
 	if len(main) > 0 {
-		t.line("gapool will perform the following actions:")
+		who := "gapool"
+		if t.o.Terraform {
+			who = "Terraform"
+		}
+		t.line("%s will perform the following actions:", who)
 		t.line("")
 	}
 	shown := map[string]*engine.Change{}
@@ -171,12 +212,14 @@ func (t planText) actions() {
 			t.extra(st)
 		}
 	}
+	t.endOfBrief(len(main))
 	if len(orphans) > 0 {
 		t.line("These objects carry this stack's labels, but neither the state nor the configuration knows them:")
 		t.line("")
 		for _, c := range orphans {
 			t.change(c, shown)
 		}
+		t.endOfBrief(len(orphans))
 	}
 	if len(adopted) > 0 {
 		t.adopted(adopted)
@@ -208,7 +251,11 @@ func (t planText) legend(extra map[schema.Addr][]*engine.Step) {
 	if len(used) == 0 {
 		return
 	}
-	t.line("Resource actions are indicated with the following symbols:")
+	from := ""
+	if t.o.Terraform {
+		from = "Terraform used the selected providers to generate the following execution plan. "
+	}
+	t.line("%sResource actions are indicated with the following symbols:", from)
 	for _, l := range legend {
 		if used[l.action] {
 			t.line("%s%s", t.s.gutter(l.action), l.words)
@@ -242,6 +289,10 @@ func Headline(c *engine.Change) string {
 }
 
 func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
+	if t.o.Detail == Concise {
+		t.brief(c)
+		return
+	}
 	words := Headline(c)
 	switch {
 	case c.Action == engine.Delete:
@@ -267,10 +318,73 @@ func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
 		return
 	}
 	rows := t.rows(c, shown)
+	if t.o.Detail == Full {
+		rows = unfold(rows)
+	}
 	t.line("%s%s {", t.s.gutter(c.Action), header(c.Addr, c.Type.Name))
 	writeNodes(t.w, rows, 1, false, t.s)
 	t.line("    }")
 	t.line("")
+}
+
+// brief is the line of a change under -concise: its sign, its address, and why
+// or in what.
+func (t planText) brief(c *engine.Change) {
+	if c.Action == engine.NoOp && c.Prev.IsZero() {
+		return // what is left over of it is told
+	}
+	var why []string
+	if c.Action == engine.Forget {
+		why = append(why, "no longer managed, not destroyed")
+	}
+	if !c.Prev.IsZero() {
+		why = append(why, "moved from "+c.Prev.String())
+	}
+	forcing := attrNames(c.Differences, func(d schema.Difference) bool { return d.Replace })
+	others := attrNames(c.Differences, func(d schema.Difference) bool { return !d.Replace })
+	switch {
+	case c.Action.Replaces():
+		if verb := map[bool]string{true: " forces replacement", false: " force replacement"}[len(forcing) == 1]; len(forcing) > 0 {
+			why = append(why, strings.Join(forcing, ", ")+verb)
+		}
+		fallthrough
+	case c.Action == engine.Update:
+		if len(others) > 0 {
+			why = append(why, strings.Join(others, ", "))
+		}
+	}
+	if c.Reason != "" {
+		why = append(why, c.Reason)
+	}
+	if len(c.OnlyIf) > 0 {
+		why = append(why, "only if "+strings.Join(c.OnlyIf, " or ")+" changes")
+	}
+	if c.Adopted {
+		why = append(why, "found by its labels")
+	}
+	text := ""
+	if len(why) > 0 {
+		text = ": " + strings.Join(why, "; ")
+	}
+	t.line("%s%s%s", t.s.gutter(c.Action), t.s.Bold(c.Addr.String()), text)
+}
+
+// endOfBrief parts lines, of which there are n, from what follows.
+func (t planText) endOfBrief(n int) {
+	if n > 0 && t.o.Detail == Concise {
+		t.line("")
+	}
+}
+
+// attrNames are the attributes of some differences, each once.
+func attrNames(ds []schema.Difference, some func(schema.Difference) bool) []string {
+	var names []string
+	for _, d := range ds {
+		if some(d) && !slices.Contains(names, d.Attr) {
+			names = append(names, d.Attr)
+		}
+	}
+	return names
 }
 
 // rows compares a created member with the first of its group, so that twenty
@@ -317,6 +431,10 @@ func pathText(d schema.Difference) string {
 
 func (t planText) extra(st *engine.Step) {
 	if st.Target == nil {
+		return
+	}
+	if t.o.Detail == Concise {
+		t.line("%s%s: left-over %s, %s", t.s.gutter(engine.Delete), t.s.Bold(st.Addr.String()), st.Target.Name, shortID(st.Target.ID))
 		return
 	}
 	t.line("  # %s (left-over %s, %s) will be %s", t.s.Bold(st.Addr.String()), st.Target.Name, shortID(st.Target.ID), t.s.Loud("destroyed"))
@@ -460,7 +578,16 @@ func (t planText) outputs() {
 		t.line("")
 	}
 	t.line("Changes to Outputs:")
-	writeNodes(t.w, rows, 0, false, t.s)
+	switch t.o.Detail {
+	case Concise:
+		for _, n := range rows {
+			t.line("%s%s", t.s.gutter(n.Action), n.Name)
+		}
+	case Full:
+		writeNodes(t.w, unfold(rows), 0, false, t.s)
+	default:
+		writeNodes(t.w, rows, 0, false, t.s)
+	}
 	if t.p.Summary() == (engine.Summary{}) {
 		t.line("")
 		t.line("An apply writes these outputs into the state and touches no object.")

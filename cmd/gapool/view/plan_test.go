@@ -124,10 +124,10 @@ func addr(t *testing.T, s string) schema.Addr {
 	return a
 }
 
-func planned(t *testing.T, p *engine.Plan, s Style) string {
+func planned(t *testing.T, p *engine.Plan, o PlanOptions) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := Plan(&b, p, s); err != nil {
+	if err := Plan(&b, p, o); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -325,8 +325,6 @@ func plans(t *testing.T) map[string]*engine.Plan {
 func TestPlan(t *testing.T) {
 	for name, p := range plans(t) {
 		t.Run(name, func(t *testing.T) {
-			got := planned(t, p, Style{})
-			golden(t, "plan-"+name, got)
 			file := kept(t, p)
 			again, err := file.Plan(func(name string) *schema.Type {
 				return map[string]*schema.Type{container.Name: container, volume.Name: volume}[name]
@@ -334,16 +332,35 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(got, planned(t, again, Style{})); diff != "" {
-				t.Errorf("read from a file, the plan says otherwise (-made +read):\n%s", diff)
-			}
-			for _, s := range []string{"s3cr3t", "hunter", "\x1b"} {
-				if strings.Contains(got, s) {
-					t.Errorf("the text shows %q", s)
+			for view, o := range map[string]PlanOptions{
+				"plan": {}, "concise": {Detail: Concise}, "full": {Detail: Full},
+			} {
+				got := planned(t, p, o)
+				golden(t, view+"-"+name, got)
+				if diff := cmp.Diff(got, planned(t, again, o)); diff != "" {
+					t.Errorf("read from a file, the %s says otherwise (-made +read):\n%s", view, diff)
+				}
+				for _, s := range []string{"s3cr3t", "hunter", "\x1b"} {
+					if strings.Contains(got, s) && !(view == "full" && inClear(p, s)) {
+						t.Errorf("the %s shows %q", view, s)
+					}
+				}
+				if view == "full" && strings.Contains(got, " hidden)") {
+					t.Errorf("the %s hides something:\n%s", view, got)
 				}
 			}
 		})
 	}
+}
+
+// inClear reports whether the configuration itself shows a text in an env.
+func inClear(p *engine.Plan, text string) bool {
+	return slices.ContainsFunc(p.Changes, func(c *engine.Change) bool {
+		env := attr(c.After, "env")
+		return env != cty.NilVal && !env.IsNull() && slices.ContainsFunc(env.AsValueSlice(), func(v cty.Value) bool {
+			return !v.IsMarked() && strings.Contains(v.AsString(), text)
+		})
+	})
 }
 
 // secrets are the strings that a plan marks, anywhere.
@@ -391,11 +408,38 @@ func TestPlanInColour(t *testing.T) {
 		Addr: addr(t, "docker_volume.data"), Type: volume, Action: engine.Create,
 		Before: cty.NullVal(volume.Implied()), After: volume.Build(set{"name": str("data")}),
 	}}}
-	got := planned(t, p, NewStyle(true))
+	got := planned(t, p, PlanOptions{Style: NewStyle(true)})
 	if want := "\x1b[32m+\x1b[0m resource \"docker_volume\" \"data\" {"; !strings.Contains(got, want) {
 		t.Errorf("no green sign %q in\n%s", want, got)
 	}
-	if plain := Printable(strings.ReplaceAll(got, "\n", "\t")); plain != strings.ReplaceAll(planned(t, p, Style{}), "\n", "\t") {
+	if plain := Printable(strings.ReplaceAll(got, "\n", "\t")); plain != strings.ReplaceAll(planned(t, p, PlanOptions{}), "\n", "\t") {
 		t.Errorf("colours change more than colours:\n%s", got)
+	}
+}
+
+// With GAPOOL_COMPAT=terraform the text has what readers of Terraform's output
+// match, and is the same otherwise.
+func TestPlanInTerraformsWords(t *testing.T) {
+	p := plans(t)
+	for name, words := range map[string][]string{
+		"mixed": {
+			"Terraform used the selected providers to generate the following execution plan. Resource actions are indicated with the following symbols:\n",
+			"\nTerraform will perform the following actions:\n",
+		},
+		"empty": {"No changes. Your infrastructure matches the configuration.\n"},
+	} {
+		usual := planned(t, p[name], PlanOptions{})
+		text := planned(t, p[name], PlanOptions{Terraform: true})
+		for _, w := range words {
+			if !strings.Contains(text, w) {
+				t.Errorf("%s does not say %q:\n%s", name, w, text)
+			}
+		}
+		if strings.Contains(usual, "Terraform") || strings.Contains(usual, "Your infrastructure") {
+			t.Errorf("%s names Terraform unasked:\n%s", name, usual)
+		}
+		if a, b := strings.Count(usual, "\n"), strings.Count(text, "\n"); a != b {
+			t.Errorf("%s has %d lines, and %d in Terraform's words", name, a, b)
+		}
 	}
 }

@@ -39,7 +39,7 @@ type planJSON struct {
 	PriorState       *stateJSON              `json:"prior_state,omitempty"`
 	Configuration    json.RawMessage         `json:"configuration,omitempty"`
 	Relevant         []relevantJSON          `json:"relevant_attributes,omitempty"`
-	Checks           []json.RawMessage       `json:"checks,omitempty"`
+	Checks           []checkJSON             `json:"checks,omitempty"`
 	Applyable        bool                    `json:"applyable"`
 	Complete         bool                    `json:"complete"`
 	Errored          bool                    `json:"errored"`
@@ -119,18 +119,47 @@ type relevantJSON struct {
 	Attribute []any  `json:"attribute"`
 }
 
+type checkJSON struct {
+	Address   checkedJSON         `json:"address"`
+	Status    string              `json:"status"`
+	Instances []checkInstanceJSON `json:"instances"`
+}
+
+type checkedJSON struct {
+	Display string `json:"to_display"`
+	Kind    string `json:"kind"`
+	Mode    string `json:"mode,omitempty"`
+	Type    string `json:"type,omitempty"`
+	Name    string `json:"name"`
+}
+
+type checkInstanceJSON struct {
+	Address struct {
+		Display string `json:"to_display"`
+		Key     any    `json:"instance_key,omitempty"`
+	} `json:"address"`
+	Status string `json:"status"`
+}
+
 func identityOf(a schema.Addr, t *schema.Type, provider string) identity {
 	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: provider}
-	switch n, isInt := a.Key.Int(); {
-	case !a.Member.IsZero():
+	id.Index = keyJSON(a.Key)
+	if !a.Member.IsZero() {
 		member := schema.Addr{Type: a.Type, Name: a.Name, Key: a.Key, Member: a.Member}.String()
 		id.Index = member[len(schema.Addr{Type: a.Type, Name: a.Name}.String()):]
-	case isInt:
-		id.Index = n
-	case !a.Key.IsZero():
-		id.Index = a.Key.Value().AsString()
 	}
 	return id
+}
+
+func keyJSON(k schema.Key) any {
+	switch n, isInt := k.Int(); {
+	case isInt:
+		return n
+	case !k.IsZero():
+		return k.Value().AsString()
+	default:
+		return nil
+	}
 }
 
 // actionsJSON are Terraform's words for an action.
@@ -255,8 +284,51 @@ func (d PlanDocument) JSON() ([]byte, error) {
 		out.PriorState = &stateJSON{FormatVersion: "1.0", TerraformVersion: d.Version, Values: prior}
 	}
 	out.Relevant = d.relevant()
+	out.Checks = checksJSON(p.Checks)
 	data, err := json.Marshal(out)
 	return append(data, '\n'), err
+}
+
+// checksJSON groups the checks by what is written in the configuration, in
+// Terraform's order.
+func checksJSON(checks []engine.Check) []checkJSON {
+	byName := map[string]checkJSON{}
+	ordered := slices.Clone(checks)
+	slices.SortStableFunc(ordered, func(a, b engine.Check) int { return schema.CompareAddr(a.Addr, b.Addr) })
+	for _, c := range ordered {
+		var at checkInstanceJSON
+		address := checkedJSON{Kind: c.Kind, Name: c.Name}
+		switch c.Kind {
+		case engine.CheckVariable:
+			address.Display = "var." + c.Name
+			at.Address.Display = address.Display
+		case engine.CheckOutput:
+			address.Display = "output." + c.Name
+			at.Address.Display = address.Display
+		default:
+			address.Display = c.Addr.Block().String()
+			address.Mode, address.Type, address.Name = "managed", c.Addr.Type, c.Addr.Name
+			at.Address.Display, at.Address.Key = c.Addr.String(), keyJSON(c.Addr.Key)
+		}
+		at.Status = "pass"
+		if c.Unknown {
+			at.Status = "unknown"
+		}
+		all, had := byName[address.Display]
+		if !had {
+			all = checkJSON{Address: address, Status: "pass"}
+		}
+		if c.Unknown {
+			all.Status = "unknown"
+		}
+		all.Instances = append(all.Instances, at)
+		byName[address.Display] = all
+	}
+	var out []checkJSON
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, byName[name])
+	}
+	return out
 }
 
 // compareAddress orders as the plan does.
@@ -278,9 +350,7 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 	if !c.Prev.IsZero() {
 		out.Previous = c.Prev.String()
 	}
-	if c.Adopted && c.Object != nil && (c.Action == engine.NoOp || c.Action == engine.Update) {
-		out.Change.Importing = &importingJSON{ID: c.Object.ID}
-	}
+	out.Change.Importing = importingOf(c)
 	if c.Action.Replaces() {
 		for _, d := range c.Differences {
 			if d.Replace {
@@ -289,6 +359,14 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 		}
 	}
 	return out
+}
+
+// importingOf is Terraform's word for an adoption, nil where there is none.
+func importingOf(c *engine.Change) *importingJSON {
+	if !c.Adopted || c.Object == nil || c.Action != engine.NoOp && c.Action != engine.Update {
+		return nil
+	}
+	return &importingJSON{ID: c.Object.ID}
 }
 
 // leftOver is an object that an address has beside its current one: Terraform

@@ -3,9 +3,11 @@ package view
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"github.com/gapool/gapool/engine"
@@ -156,5 +158,32 @@ func TestAMemberIsAContainer(t *testing.T) {
 	want := `ray_cluster.pool.worker["cpu"][0] pool .worker["cpu"][0],ray_cluster.pool.worker["cpu"][1] pool .worker["cpu"][1]`
 	if got := strings.Join(found, ","); got != want {
 		t.Errorf("the members are %s, not %s", got, want)
+	}
+}
+
+// What has conditions is told once, with its instances in their order; one that
+// is not known makes the whole unknown.
+func TestChecks(t *testing.T) {
+	p := &engine.Plan{Checks: []engine.Check{
+		{Kind: engine.CheckVariable, Name: "size"},
+		{Kind: engine.CheckResource, Addr: addr(t, "docker_container.web[10]"), Unknown: true},
+		{Kind: engine.CheckResource, Addr: addr(t, "docker_container.web[9]")},
+		{Kind: engine.CheckOutput, Name: "url"},
+	}}
+	doc, _ := document(t, p)
+	var got []string
+	for _, c := range doc.Checks {
+		got = append(got, fmt.Sprint(c.Address.Kind, " ", c.Address.ToDisplay, " ", c.Status))
+		for _, i := range c.Instances {
+			got = append(got, fmt.Sprint(i.Address.ToDisplay, " ", i.Address.InstanceKey, " ", i.Status))
+		}
+	}
+	want := []string{
+		"resource docker_container.web unknown", "docker_container.web[9] 9 pass", "docker_container.web[10] 10 unknown",
+		"output_value output.url pass", "output.url <nil> pass",
+		"var var.size pass", "var.size <nil> pass",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

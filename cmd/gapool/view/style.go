@@ -65,6 +65,15 @@ func (s Style) gutter(a engine.Action) string {
 	}
 }
 
+// PrintableLines is Printable of each line of a text.
+func PrintableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = Printable(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")
 
 // Printable returns text without what would move a terminal's cursor or change

@@ -72,8 +72,8 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 		line += n.Old + s.Yellow(" -> ")
 	}
 	fmt.Fprintln(w, line+n.Open+note)
-	closing := map[string]string{byKey: "}", byPlace: "]", byLine: "EOT"}[n.Open]
-	if n.Open == byLine {
+	closing := map[string]string{byKey: "}", byPlace: "]", byLine: "EOT", byJSON: ")"}[n.Open]
+	if lined(n.Open) {
 		for _, p := range n.Parts {
 			if n.Action != engine.Update {
 				// All lines are alike: the sign before the name says it.

@@ -23,6 +23,7 @@ type diagnostic struct {
 	Severity string        `json:"severity"`
 	Summary  string        `json:"summary"`
 	Detail   string        `json:"detail"`
+	Address  string        `json:"address,omitempty"` // of the resource whose step it is
 	Range    *sourceRange  `json:"range,omitempty"`
 	Snippet  *sourceQuoted `json:"snippet,omitempty"`
 }
