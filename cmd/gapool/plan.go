@@ -131,7 +131,7 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 
 func (c *cli) planCmd() *cobra.Command {
 	var f planFlags
-	var detailed bool
+	var detailed, markdown bool
 	var out string
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -149,11 +149,18 @@ func (c *cli) planCmd() *cobra.Command {
 				return err
 			}
 			defer p.close()
-			if err := view.Plan(c.stdout, p.Plan, c.style(c.stdout)); err != nil {
+			told := c.stdout
+			if markdown {
+				told = c.stderr // what is printed is a document
+				err = s.markdown(p, &f)
+			} else {
+				err = view.Plan(c.stdout, p.Plan, c.style(c.stdout))
+			}
+			if err != nil {
 				return err
 			}
 			if out != "" {
-				if err := s.savePlan(p, &f, out); err != nil {
+				if err := s.savePlan(p, &f, out, told); err != nil {
 					return err
 				}
 			}
@@ -165,6 +172,7 @@ func (c *cli) planCmd() *cobra.Command {
 	}
 	f.register(cmd.Flags(), false)
 	cmd.Flags().StringVar(&out, "out", "", "keep the plan in this file, for gapool show FILE and gapool apply FILE")
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print Markdown, for a pull request's comment")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if an apply would change something")
 	return cmd
 }

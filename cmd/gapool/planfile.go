@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gapool/gapool/cmd/gapool/view"
+	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/planfile"
 	"github.com/gapool/gapool/schema"
 )
@@ -28,8 +30,8 @@ func (s *session) write(p *planned, o planfile.Options) (*planfile.File, error) 
 	})
 }
 
-// savePlan is -out.
-func (s *session) savePlan(p *planned, f *planFlags, out string) error {
+// savePlan is -out; it says so on to.
+func (s *session) savePlan(p *planned, f *planFlags, out string, to io.Writer) error {
 	if n := len(p.loaded.Doubts); n > 0 {
 		return fmt.Errorf("the plan is not kept: an earlier run was cut off, and what %d of its calls came to is not written down yet; do that with gapool apply -refresh-only, then plan again", n)
 	}
@@ -49,7 +51,7 @@ func (s *session) savePlan(p *planned, f *planFlags, out string) error {
 	if names := file.SensitiveVariables(); len(names) > 0 {
 		again = fmt.Sprintf(" It has no secret in it: give %s again then.", strings.Join(names, ", "))
 	}
-	fmt.Fprintf(s.stdout, "\nThe plan is kept in %s. To do exactly this: gapool apply %s.%s\nIts digest is %s.\n", path, shellWord(out), again, digest)
+	fmt.Fprintf(to, "\nThe plan is kept in %s. To do exactly this: gapool apply %s.%s\nIts digest is %s.\n", path, shellWord(out), again, digest)
 	return nil
 }
 
@@ -203,27 +205,59 @@ func outdated(name string, differs []string) error {
 	return errors.New(b.String())
 }
 
-// showPlan prints a kept plan as gapool plan printed it, or as JSON.
-func (c *cli) showPlan(name string, asJSON bool) error {
+// readPlan reads a kept plan for showing it.
+func (c *cli) readPlan(name string) (*planfile.File, *engine.Plan, error) {
 	file, err := planfile.Read(c.path(name))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	p, err := file.Plan(c.typeOf)
+	return file, p, err
+}
+
+// showPlan prints a kept plan as gapool plan printed it, or in another format.
+func (c *cli) showPlan(name string, f format) error {
+	file, p, err := c.readPlan(name)
 	if err != nil {
 		return err
 	}
-	if !asJSON {
+	switch {
+	case f.json:
+		vars, err := file.Values()
+		if err != nil {
+			return err
+		}
+		doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = c.stdout.Write(doc)
+		return err
+	case f.markdown:
+		return c.review(file, p, view.Review.Markdown)
+	default:
 		return view.Plan(c.stdout, p, c.style(c.stdout))
 	}
-	vars, err := file.Values()
+}
+
+// review prints a plan, as it is read from its file, for those who approve it.
+func (c *cli) review(file *planfile.File, p *engine.Plan, print func(view.Review, io.Writer) error) error {
+	digest, err := file.Digest(c.typeOf)
 	if err != nil {
 		return err
 	}
-	doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+	return print(view.Review{Plan: p, Digest: digest}, c.stdout)
+}
+
+// markdown prints a plan that is not kept as its file would be shown.
+func (s *session) markdown(p *planned, f *planFlags) error {
+	file, err := s.write(p, f.kept())
 	if err != nil {
 		return err
 	}
-	_, err = c.stdout.Write(doc)
-	return err
+	shown, err := file.Plan(s.typeOf)
+	if err != nil {
+		return err
+	}
+	return s.review(file, shown, view.Review.Markdown)
 }

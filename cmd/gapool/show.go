@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -8,16 +9,25 @@ import (
 	"github.com/gapool/gapool/cmd/gapool/view"
 )
 
+// format is how something is shown; as text where none is chosen.
+type format struct{ json, markdown bool }
+
 func (c *cli) showCmd() *cobra.Command {
 	var stateDir string
-	var asJSON bool
+	var f format
 	cmd := &cobra.Command{
 		Use:   "show [PLANFILE]",
 		Short: "Print what the state knows, or a plan that was kept",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if f.json && f.markdown {
+				return errors.New("-json and -markdown exclude each other")
+			}
 			if len(args) == 1 {
-				return c.showPlan(args[0], asJSON)
+				return c.showPlan(args[0], f)
+			}
+			if f.markdown {
+				return errors.New("-markdown shows a plan: name the file that gapool plan -out=FILE wrote")
 			}
 			s, err := c.open(stateDir)
 			if err != nil {
@@ -28,7 +38,7 @@ func (c *cli) showCmd() *cobra.Command {
 				return err
 			}
 			st := loaded.State
-			if asJSON {
+			if f.json {
 				doc, err := view.StateJSON(st, Version, c.typeOf, readOutputs(st.Outputs))
 				if err != nil {
 					return err
@@ -43,7 +53,8 @@ func (c *cli) showCmd() *cobra.Command {
 			return view.Records(c.stdout, st, c.typeOf, readOutputs(st.Outputs), c.style(c.stdout))
 		},
 	}
-	registerJSON(cmd.Flags(), &asJSON)
+	registerJSON(cmd.Flags(), &f.json)
+	cmd.Flags().BoolVar(&f.markdown, "markdown", false, "print a plan as Markdown, for a pull request's comment")
 	registerStateDir(cmd.Flags(), &stateDir)
 	return cmd
 }
