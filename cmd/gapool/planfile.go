@@ -235,6 +235,8 @@ func (c *cli) showPlan(name string, f format) error {
 		return err
 	case f.markdown:
 		return c.review(file, p, view.Review.Markdown)
+	case f.html:
+		return c.review(file, p, view.Review.HTML)
 	default:
 		return view.Plan(c.stdout, p, c.style(c.stdout))
 	}

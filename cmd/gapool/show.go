@@ -10,7 +10,7 @@ import (
 )
 
 // format is how something is shown; as text where none is chosen.
-type format struct{ json, markdown bool }
+type format struct{ json, markdown, html bool }
 
 func (c *cli) showCmd() *cobra.Command {
 	var stateDir string
@@ -20,14 +20,14 @@ func (c *cli) showCmd() *cobra.Command {
 		Short: "Print what the state knows, or a plan that was kept",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if f.json && f.markdown {
-				return errors.New("-json and -markdown exclude each other")
+			if f.json && (f.markdown || f.html) || f.markdown && f.html {
+				return errors.New("-json, -markdown and -html exclude each other")
 			}
 			if len(args) == 1 {
 				return c.showPlan(args[0], f)
 			}
-			if f.markdown {
-				return errors.New("-markdown shows a plan: name the file that gapool plan -out=FILE wrote")
+			if f.markdown || f.html {
+				return errors.New("-markdown and -html show a plan: name the file that gapool plan -out=FILE wrote")
 			}
 			s, err := c.open(stateDir)
 			if err != nil {
@@ -55,6 +55,7 @@ func (c *cli) showCmd() *cobra.Command {
 	}
 	registerJSON(cmd.Flags(), &f.json)
 	cmd.Flags().BoolVar(&f.markdown, "markdown", false, "print a plan as Markdown, for a pull request's comment")
+	cmd.Flags().BoolVar(&f.html, "html", false, "print a plan as a page of HTML")
 	registerStateDir(cmd.Flags(), &stateDir)
 	return cmd
 }

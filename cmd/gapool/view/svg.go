@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -14,15 +15,20 @@ import (
 // SVG writes the diagram as a picture of its own, in dark and light.
 func (d Diagram) SVG(w io.Writer) error {
 	var b bytes.Buffer
-	d.draw(&b, "<style>"+svgStyle()+"</style>\n")
+	d.draw(&b, true)
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-// draw writes the svg element; style is what stands at its beginning.
-func (d Diagram) draw(b *bytes.Buffer, style string) {
+// draw writes the svg element: alone, as a file, or as a part of a page that has
+// the style.
+func (d Diagram) draw(b *bytes.Buffer, alone bool) {
 	boxes, lines, width, height := d.layout()
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" class="graph" role="img" aria-labelledby="graph-title" width="%d" height="%d" viewBox="0 0 %d %d">`+"\n", width, height, width, height)
+	namespace, style := "", ""
+	if alone {
+		namespace, style = ` xmlns="http://www.w3.org/2000/svg"`, "<style>"+svgStyle()+"</style>\n"
+	}
+	fmt.Fprintf(b, `<svg%s class="graph" role="img" aria-labelledby="graph-title" width="%d" height="%d" viewBox="0 0 %d %d">`+"\n", namespace, width, height, width, height)
 	b.WriteString(style)
 	fmt.Fprintf(b, "<title id=\"graph-title\">%s, an arrow leads from what refers to what is referred to</title>\n", xmlText(d.title()))
 	b.WriteString(`<defs><marker id="graph-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class="arrow" d="M0 0L8 4L0 8Z"/></marker></defs>` + "\n")
@@ -165,7 +171,7 @@ func (d Diagram) layout() (boxes []box, lines [][][2]int, width, height int) {
 	left := make([]int, len(columns))
 	right := make([]int, len(columns))
 	width = gapAround
-	top := 0
+	top := math.MaxInt
 	for i, col := range columns {
 		widest := 0
 		for _, c := range col {
