@@ -163,16 +163,26 @@ func needsOf(t *schema.Type, v cty.Value) schema.Needs {
 	if v == cty.NilVal || v.IsNull() {
 		return schema.Needs{}
 	}
+	v = Open(v)
+	if !v.IsKnown() {
+		v = unknownBut(t, "", cty.NilVal)
+	}
+	return t.Needs(v)
+}
+
+// Open returns a value in which what is marked is unknown: what is made of it
+// may be told.
+func Open(v cty.Value) cty.Value {
+	if v == cty.NilVal {
+		return v
+	}
 	v, _ = cty.Transform(v, func(_ cty.Path, x cty.Value) (cty.Value, error) {
 		if x.IsMarked() {
 			return cty.UnknownVal(x.Type()), nil
 		}
 		return x, nil
 	})
-	if !v.IsKnown() {
-		v = unknownBut(t, "", cty.NilVal)
-	}
-	return t.Needs(v)
+	return v
 }
 
 func unknownBut(t *schema.Type, name string, is cty.Value) cty.Value {
