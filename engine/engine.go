@@ -265,6 +265,9 @@ type Plan struct {
 	// without.
 	Undo []*Step
 
+	// Machines are those of the engines that were asked, by provider key.
+	Machines map[string]Machine
+
 	// Recovered is what the calls came to that an earlier run left in doubt;
 	// the apply writes it down before its first change.
 	Recovered []Recovered

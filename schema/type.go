@@ -49,6 +49,10 @@ type Type struct {
 	// address. It is given the normal form without marks, parts of which may
 	// be unknown.
 	Remarks func(cty.Value) []string
+	// Needs says what an object takes of the engine's machine; nil for nothing
+	// that is worth a word. It is given the normal form without marks, parts of
+	// which may be unknown.
+	Needs func(cty.Value) Needs
 	// Brings names the objects of other types that the engine makes by itself,
 	// unlabelled, where a new object names them and they are not there: the
 	// volumes that a container mounts. It is given the normal form without

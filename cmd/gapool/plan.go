@@ -136,7 +136,7 @@ func (f *planFlags) make(ctx context.Context, s *session, verb string, from *pla
 
 func (c *cli) planCmd() *cobra.Command {
 	var f planFlags
-	var detailed bool
+	var detailed, markdown bool
 	var out string
 	cmd := &cobra.Command{
 		Use:   "plan",
@@ -154,7 +154,13 @@ func (c *cli) planCmd() *cobra.Command {
 				return err
 			}
 			defer p.close()
-			if err := c.report.Plan(p.Plan); err != nil {
+			if markdown {
+				c.report = &text{cli: c, news: c.stderr} // what is printed is a document
+				err = s.markdown(p, &f)
+			} else {
+				err = c.report.Plan(p.Plan)
+			}
+			if err != nil {
 				return err
 			}
 			if out != "" {
@@ -171,6 +177,8 @@ func (c *cli) planCmd() *cobra.Command {
 	f.register(cmd.Flags(), false)
 	c.registerReport(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "keep the plan in this file, for gapool show FILE and gapool apply FILE")
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print Markdown, for a pull request's comment")
+	cmd.MarkFlagsMutuallyExclusive("markdown", "json", "concise", "full")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if an apply would change something")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -205,27 +206,61 @@ func outdated(name string, differs []string) error {
 	return errors.New(b.String())
 }
 
-// showPlan prints a kept plan as gapool plan printed it, or as JSON.
-func (c *cli) showPlan(name string, asJSON bool) error {
+// readPlan reads a kept plan for showing it.
+func (c *cli) readPlan(name string) (*planfile.File, *engine.Plan, error) {
 	file, err := planfile.Read(c.path(name))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	p, err := file.Plan(c.typeOf)
+	return file, p, err
+}
+
+// showPlan prints a kept plan as gapool plan printed it, or in another format.
+func (c *cli) showPlan(name string, f format) error {
+	file, p, err := c.readPlan(name)
 	if err != nil {
 		return err
 	}
-	if !asJSON {
+	switch {
+	case f.json:
+		vars, err := file.Values()
+		if err != nil {
+			return err
+		}
+		doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = c.stdout.Write(doc)
+		return err
+	case f.markdown:
+		return c.review(file, p, view.Review.Markdown)
+	case f.html:
+		return c.review(file, p, view.Review.HTML)
+	default:
 		return c.report.Plan(p)
 	}
-	vars, err := file.Values()
+}
+
+// review prints a plan, as it is read from its file, for those who approve it.
+func (c *cli) review(file *planfile.File, p *engine.Plan, print func(view.Review, io.Writer) error) error {
+	digest, err := file.Digest(c.typeOf)
 	if err != nil {
 		return err
 	}
-	doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+	return print(view.Review{Plan: p, Digest: digest}, c.stdout)
+}
+
+// markdown prints a plan that is not kept as its file would be shown.
+func (s *session) markdown(p *planned, f *planFlags) error {
+	file, err := s.write(p, f.kept())
 	if err != nil {
 		return err
 	}
-	_, err = c.stdout.Write(doc)
-	return err
+	shown, err := file.Plan(s.typeOf)
+	if err != nil {
+		return err
+	}
+	return s.review(file, shown, view.Review.Markdown)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -64,7 +65,8 @@ func (c *cli) registerDetail(cmd *cobra.Command) {
 // text is the reporter for people.
 type text struct {
 	*cli
-	gap bool // a plan stands above what the apply prints
+	gap  bool      // a plan stands above what the apply prints
+	news io.Writer // where it says that a plan was kept; nil is the standard output
 }
 
 func (t *text) Plan(p *engine.Plan) error {
@@ -87,7 +89,11 @@ func (t *text) Kept(k view.Kept) error {
 	if len(k.Secrets) > 0 {
 		next += fmt.Sprintf(" It has no secret in it: give %s again then.", strings.Join(k.Secrets, ", "))
 	}
-	_, err := fmt.Fprintf(t.stdout, "\nThe plan is kept in %s.%s\nIts digest is %s.\n", k.File, next, k.Digest)
+	to := t.stdout
+	if t.news != nil {
+		to = t.news
+	}
+	_, err := fmt.Fprintf(to, "\nThe plan is kept in %s.%s\nIts digest is %s.\n", k.File, next, k.Digest)
 	return err
 }
 

@@ -96,6 +96,16 @@ func rayWorld(file string) *mem.World {
 	return mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(file))
 }
 
+// memoryOnly is what a container of that world takes.
+func memoryOnly(v cty.Value) schema.Needs {
+	m := v.GetAttr("memory")
+	if !m.IsKnown() || m.IsNull() {
+		return schema.Needs{}
+	}
+	mib, _ := m.AsBigFloat().Int64()
+	return schema.Needs{Memory: schema.Amount{N: mib << 20}}
+}
+
 // world is an engine with a few of Docker's attributes.
 func world(file string) *mem.World {
 	name := schema.Attr{Name: "name", Type: cty.String, Required: true, Change: schema.Replace}
@@ -103,7 +113,7 @@ func world(file string) *mem.World {
 	types := []*schema.Type{
 		{Name: "docker_network", Attrs: []schema.Attr{id, name, {Name: "internal", Type: cty.Bool, Change: schema.Replace}}},
 		{Name: "docker_volume", HoldsData: true, Attrs: []schema.Attr{id, name, {Name: "driver", Type: cty.String, Change: schema.Replace}}},
-		{Name: "docker_container", Renames: true, Attrs: []schema.Attr{
+		{Name: "docker_container", Renames: true, Needs: memoryOnly, Attrs: []schema.Attr{
 			id,
 			{Name: "name", Type: cty.String, Required: true, Change: schema.Update},
 			{Name: "image", Type: cty.String, Required: true, Change: schema.Replace},

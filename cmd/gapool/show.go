@@ -9,9 +9,12 @@ import (
 	"github.com/gapool/gapool/cmd/gapool/view"
 )
 
+// format is how something is shown; as text where none is chosen.
+type format struct{ json, markdown, html bool }
+
 func (c *cli) showCmd() *cobra.Command {
 	var stateDir string
-	var asJSON bool
+	var f format
 	cmd := &cobra.Command{
 		Use:   "show [PLANFILE]",
 		Short: "Print what the state knows, or a plan that was kept",
@@ -21,7 +24,10 @@ func (c *cli) showCmd() *cobra.Command {
 				return errors.New("-concise and -full say how a plan is told: name the plan file")
 			}
 			if len(args) == 1 {
-				return c.showPlan(args[0], asJSON)
+				return c.showPlan(args[0], f)
+			}
+			if f.markdown || f.html {
+				return errors.New("-markdown and -html show a plan: name the file that gapool plan -out=FILE wrote")
 			}
 			s, err := c.open(stateDir)
 			if err != nil {
@@ -32,7 +38,7 @@ func (c *cli) showCmd() *cobra.Command {
 				return err
 			}
 			st := loaded.State
-			if asJSON {
+			if f.json {
 				doc, err := view.StateJSON(st, Version, c.typeOf, readOutputs(st.Outputs))
 				if err != nil {
 					return err
@@ -47,9 +53,11 @@ func (c *cli) showCmd() *cobra.Command {
 			return view.Records(c.stdout, st, c.typeOf, readOutputs(st.Outputs), c.style(c.stdout))
 		},
 	}
-	registerJSON(cmd.Flags(), &asJSON)
+	registerJSON(cmd.Flags(), &f.json)
 	c.registerDetail(cmd)
-	cmd.MarkFlagsMutuallyExclusive("json", "concise", "full")
+	cmd.Flags().BoolVar(&f.markdown, "markdown", false, "print a plan as Markdown, for a pull request's comment")
+	cmd.Flags().BoolVar(&f.html, "html", false, "print a plan as a page of HTML")
+	cmd.MarkFlagsMutuallyExclusive("json", "markdown", "html", "concise", "full")
 	registerStateDir(cmd.Flags(), &stateDir)
 	return cmd
 }

@@ -121,6 +121,34 @@ func (p *planner) refuseSwaps() {
 	}
 }
 
+// occupied refuses what only one object of an engine can have at a time and another
+// one has that the plan leaves where it is. What is a secret is not looked for.
+func (p *planner) occupied(context.Context) {
+	goes := map[string]bool{}
+	for _, c := range p.plan.Changes {
+		if c.Object != nil && (c.Action == engine.Delete || c.Action.Replaces()) {
+			goes[refKey(c.Object.Kind, c.Object.ID)] = true
+		}
+	}
+	for _, e := range p.extras {
+		goes[refKey(e.obj.Kind, e.obj.ID)] = true
+	}
+	for _, c := range p.plan.Changes {
+		w := p.worlds[c.Provider]
+		if c.Type.Exclusive == nil || w == nil || w.Held == nil || c.Action != engine.Create && !c.Action.Replaces() {
+			continue
+		}
+		for _, thing := range c.Type.Exclusive(engine.Open(c.After)) {
+			by, ok := w.Held(c.Type.Name, thing)
+			if !ok || goes[refKey(by.Kind, by.ID)] {
+				continue
+			}
+			p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
+				c.Addr, by.Kind, by.Name, thing, by.Kind)
+		}
+	}
+}
+
 func (p *planner) blockRange(addr schema.Addr) *hcl.Range {
 	if r := p.o.Config.Root.Resources[addr.Block()]; r != nil {
 		return r.Range.Ptr()

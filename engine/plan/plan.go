@@ -127,7 +127,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.steps, p.outputs, p.guard, p.remark, p.undo, p.causes, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.steps, p.outputs, p.guard, p.remark, p.measure, p.undo, p.causes, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -353,6 +353,23 @@ func (p *planner) remark(context.Context) {
 			who += fmt.Sprintf(" and %d more of its kind", more)
 		}
 		p.plan.Notes = append(p.plan.Notes, who+" "+n.text)
+	}
+}
+
+// measure warns where more is needed than the engine's machine has.
+func (p *planner) measure(context.Context) {
+	if p.plan.Engines == nil {
+		return
+	}
+	p.plan.Machines = map[string]engine.Machine{}
+	for key, info := range p.plan.Engines.Known() {
+		p.plan.Machines[key] = engine.Machine{CPUs: info.CPUs, Memory: info.Memory}
+	}
+	if p.plan.Summary() == (engine.Summary{}) {
+		return
+	}
+	for _, u := range p.plan.Usage() {
+		p.plan.Notes = append(p.plan.Notes, u.Warnings()...)
 	}
 }
 

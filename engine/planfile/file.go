@@ -83,6 +83,9 @@ type Variable struct {
 type Engine struct {
 	ID   string `json:"id"`
 	Host string `json:"host"`
+	// What its machine has, as engine.Machine says; 0 where it is not known.
+	CPUs   int   `json:"cpus,omitempty"`
+	Memory int64 `json:"memory,omitempty"`
 }
 
 type change struct {
@@ -187,7 +190,7 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	}
 	if p.Engines != nil {
 		for key, info := range p.Engines.Known() {
-			f.Engines[key] = Engine{ID: info.ID, Host: info.Host}
+			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory}
 		}
 	}
 	for _, c := range p.Changes {
@@ -344,7 +347,10 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 	p := &engine.Plan{
 		Mode: f.Mode, Stack: f.Stack, Workspace: f.Workspace, Lineage: f.Lineage,
 		DataLoss: f.DataLoss, Approved: map[schema.Addr]bool{}, Unapproved: f.Unapproved,
-		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force, OnFailure: f.Options.OnFailure,
+		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force, OnFailure: f.Options.OnFailure, Machines: map[string]engine.Machine{},
+	}
+	for key, e := range f.Engines {
+		p.Machines[key] = engine.Machine{CPUs: e.CPUs, Memory: e.Memory}
 	}
 	for _, a := range f.DataLoss {
 		p.Approved[a] = slices.Contains(f.Options.AllowDataLoss, a)

@@ -153,6 +153,7 @@ func containerTable() *schema.Type {
 		Validate:  validateContainer,
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
+		Needs:     containerNeeds,
 		Brings:    mountedVolumes,
 		Derive:    deriveUploads,
 	}

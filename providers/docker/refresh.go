@@ -219,7 +219,7 @@ func (w *world) readMissing(ctx context.Context) error {
 }
 
 func (w *world) result() *providers.World {
-	out := &providers.World{Named: w.named}
+	out := &providers.World{Named: w.named, Held: w.l.held()}
 	for k, o := range w.objects {
 		ours := o.Owner.UID != "" && o.Owner.Stack == w.scope.Stack && o.Owner.Workspace == w.scope.Workspace
 		if o.Kind == Network || o.Kind == Volume {

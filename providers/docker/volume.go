@@ -30,6 +30,12 @@ func volumeTable() *schema.Type {
 			{Name: "id", Type: cty.String, Computed: true, Doc: "The volume's name: it has no other ID."},
 			{Name: "mountpoint", Type: cty.String, Computed: true, Local: true, Doc: "Folder of the volume on the engine's machine."},
 		},
+		Needs: func(v cty.Value) schema.Needs {
+			if name := v.GetAttr("name"); !name.IsKnown() || name.IsNull() {
+				return schema.Needs{Volumes: []string{"(not known yet)"}}
+			}
+			return schema.Needs{Volumes: []string{text(v, "name")}}
+		},
 	}
 }
 

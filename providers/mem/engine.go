@@ -114,6 +114,19 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 			o, ok := names[key{kind, name}]
 			return o, ok
 		}
+		held := map[key]providers.Ref{}
+		for _, o := range w.ids {
+			if o.t.Exclusive == nil || !o.running {
+				continue
+			}
+			for _, thing := range o.t.Exclusive(w.show(o).Attrs) {
+				held[key{o.t.Name, thing}] = o.ref()
+			}
+		}
+		out.Held = func(kind, thing string) (providers.Ref, bool) {
+			r, ok := held[key{kind, thing}]
+			return r, ok
+		}
 		return nil
 	})
 	if err != nil {

@@ -98,43 +98,56 @@ func (t planText) drift() {
 		if len(d.Differences) == 0 {
 			continue
 		}
-		var rows []Node
-		for _, x := range d.Differences {
-			n := compare(x.Want, x.Live)
-			n.Name, n.NullNote = pathText(x), true
-			rows = append(rows, n)
-		}
 		t.line("%s%s {", t.s.gutter(engine.Update), header(d.Addr, "member"))
-		writeNodes(t.w, rows, 1, false, t.s)
+		writeNodes(t.w, driftRows(d), 1, false, t.s)
 		t.line("    }")
 	}
 	t.line("")
-	switch {
-	case t.p.Mode == engine.RefreshOnly:
-		t.line("This is a refresh-only plan: an apply writes these changes into the state and does nothing else.")
-	case t.p.Empty():
-		t.line("None of them is at odds with the configuration.")
-	default:
-		t.line("What follows may undo them or take them into account.")
-	}
+	t.line("%s", driftMeans(t.p))
 	t.line("")
 }
 
-func (t planText) nothing() {
-	var why string
-	switch {
-	case t.p.Mode == engine.Destroy:
-		why = "Nothing of this stack is left to destroy."
-	case t.p.Mode == engine.RefreshOnly && len(t.p.Drift) > 0:
-		why = "No object is touched."
-	case t.p.Mode == engine.RefreshOnly:
-		why = "The state says what runs."
-	case t.o.Terraform:
-		why = "Your infrastructure matches the configuration."
-	default:
-		why = "What runs is what the configuration says."
+// driftRows compares what was recorded with what is there.
+func driftRows(d engine.Drift) []Node {
+	var rows []Node
+	for _, x := range d.Differences {
+		n := compare(x.Want, x.Live)
+		n.Name, n.NullNote = pathText(x), true
+		rows = append(rows, n)
 	}
-	t.line("%s %s", t.s.Bold(t.s.Green("No changes.")), why)
+	return rows
+}
+
+// driftMeans says what the plan makes of the drift.
+func driftMeans(p *engine.Plan) string {
+	switch {
+	case p.Mode == engine.RefreshOnly:
+		return "This is a refresh-only plan: an apply writes these changes into the state and does nothing else."
+	case p.Empty():
+		return "None of them is at odds with the configuration."
+	default:
+		return "What follows may undo them or take them into account."
+	}
+}
+
+// whyNothing says why there is nothing to do.
+func whyNothing(p *engine.Plan, terraform bool) string {
+	switch {
+	case p.Mode == engine.Destroy:
+		return "Nothing of this stack is left to destroy."
+	case p.Mode == engine.RefreshOnly && len(p.Drift) > 0:
+		return "No object is touched."
+	case p.Mode == engine.RefreshOnly:
+		return "The state says what runs."
+	case terraform:
+		return "Your infrastructure matches the configuration."
+	default:
+		return "What runs is what the configuration says."
+	}
+}
+
+func (t planText) nothing() {
+	t.line("%s %s", t.s.Bold(t.s.Green("No changes.")), whyNothing(t.p, t.o.Terraform))
 	var adopted, moved []*engine.Change
 	for _, c := range t.p.Changes {
 		switch {
@@ -317,7 +330,7 @@ func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
 		t.line("")
 		return
 	}
-	rows := t.rows(c, shown)
+	rows := changeRows(c, shown)
 	if t.o.Detail == Full {
 		rows = unfold(rows)
 	}
@@ -387,9 +400,9 @@ func attrNames(ds []schema.Difference, some func(schema.Difference) bool) []stri
 	return names
 }
 
-// rows compares a created member with the first of its group, so that twenty
+// changeRows compares a created member with the first of its group, so that twenty
 // equal workers are told in twenty lines.
-func (t planText) rows(c *engine.Change, shown map[string]*engine.Change) []Node {
+func changeRows(c *engine.Change, shown map[string]*engine.Change) []Node {
 	if c.Action != engine.Create || c.Addr.Member.Role != schema.Worker {
 		return Compare(c)
 	}
@@ -470,10 +483,7 @@ func (t planText) kept() {
 }
 
 func (t planText) notes() {
-	notes := slices.Clone(t.p.Notes)
-	if t.p.Targeted {
-		notes = append(notes, "-target is in effect: the plan leaves out a part of the configuration, and what it leaves out may still differ.")
-	}
+	notes := notesOf(t.p)
 	for i, n := range notes {
 		if i == 0 && t.p.Empty() {
 			t.line("")
@@ -485,20 +495,21 @@ func (t planText) notes() {
 	}
 }
 
+func notesOf(p *engine.Plan) []string {
+	notes := slices.Clone(p.Notes)
+	if p.Targeted {
+		notes = append(notes, "-target is in effect: the plan leaves out a part of the configuration, and what it leaves out may still differ.")
+	}
+	return notes
+}
+
 func (t planText) losses() {
 	if len(t.p.DataLoss) == 0 {
 		return
 	}
 	t.line("%s", t.s.Loud("DATA WILL BE LOST, and no apply can bring it back:"))
 	for _, a := range t.p.DataLoss {
-		text := a.String()
-		if name := ObjectName(t.p, a); name != "" {
-			text += fmt.Sprintf(" (%q)", name)
-		}
-		if t.p.Approved[a] {
-			text += ", as allowed by -allow-data-loss"
-		}
-		t.line("  %s", t.s.Loud(text))
+		t.line("  %s", t.s.Loud(lossText(t.p, a)))
 	}
 	if t.p.Unapproved != "" {
 		t.line("An apply asks for the name. Where nobody can answer: %s", t.p.Unapproved)
@@ -543,20 +554,36 @@ func (t planText) undo() {
 	t.line("")
 }
 
+func lossText(p *engine.Plan, a schema.Addr) string {
+	text := a.String()
+	if name := ObjectName(p, a); name != "" {
+		text += fmt.Sprintf(" (%q)", name)
+	}
+	if p.Approved[a] {
+		text += ", as allowed by -allow-data-loss"
+	}
+	return text
+}
+
 func (t planText) sums() {
 	if t.p.Summary() == (engine.Summary{}) {
 		return
 	}
 	t.line("%s", Sums(t.p, t.s))
-	conditional := 0
-	for _, c := range t.p.Changes {
+	if n := conditional(t.p); n > 0 {
+		t.line("(%d of these only if a value that the apply brings is another one.)", n)
+	}
+}
+
+// conditional counts the changes that may prove unnecessary.
+func conditional(p *engine.Plan) int {
+	n := 0
+	for _, c := range p.Changes {
 		if len(c.OnlyIf) > 0 && c.Action != engine.NoOp {
-			conditional++
+			n++
 		}
 	}
-	if conditional > 0 {
-		t.line("(%d of these only if a value that the apply brings is another one.)", conditional)
-	}
+	return n
 }
 
 // Sums is the plan's last line, "Plan: 3 to add, 0 to change, 1 to destroy."

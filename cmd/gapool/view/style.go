@@ -11,10 +11,14 @@ import (
 )
 
 // Style colours words for a terminal. The zero Style leaves them as they are.
-type Style struct{ on bool }
+type Style struct {
+	on bool
+	// margin puts the signs into the first column, as a diff has them.
+	margin bool
+}
 
 // NewStyle returns a Style that colours if on.
-func NewStyle(on bool) Style { return Style{on} }
+func NewStyle(on bool) Style { return Style{on: on} }
 
 func (s Style) paint(text string, attrs ...color.Attribute) string {
 	if !s.on || text == "" {
@@ -72,6 +76,20 @@ func PrintableLines(text string) string {
 		lines[i] = Printable(l)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// start is what stands before a line: the action's sign, and depth levels of
+// indentation.
+func (s Style) start(depth int, a engine.Action) string {
+	indent := strings.Repeat("    ", depth)
+	if !s.margin {
+		return indent + s.gutter(a)
+	}
+	sign := a.Symbol()
+	if a == engine.Update {
+		sign = "!"
+	}
+	return sign + " " + indent
 }
 
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")

@@ -36,7 +36,6 @@ func (n Node) startsBlocks(before Node) bool {
 }
 
 func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
-	indent := strings.Repeat("    ", depth)
 	note := ""
 	if n.Note != "" {
 		note = "# " + n.Note
@@ -46,7 +45,7 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 			note = s.Faint(note)
 		}
 	}
-	line := indent + s.gutter(n.Action)
+	line := s.start(depth, n.Action)
 	if n.Name == "" && n.Open == "" && n.Old == "" && n.New == "" {
 		fmt.Fprintln(w, line+note)
 		return
@@ -87,7 +86,7 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 	if n.Action == engine.Delete && n.NullNote && !n.Block {
 		closing += s.Faint(" -> null")
 	}
-	fmt.Fprintln(w, indent+"    "+closing+comma)
+	fmt.Fprintln(w, s.start(depth, engine.NoOp)+closing+comma)
 }
 
 // leaf is the text of what has no parts.
@@ -113,6 +112,6 @@ func writeLine(w io.Writer, n Node, depth int, s Style) {
 	case n.Action == engine.Delete:
 		text = n.Old
 	}
-	line := strings.Repeat("    ", depth) + s.gutter(n.Action) + text
+	line := s.start(depth, n.Action) + text
 	fmt.Fprintln(w, strings.TrimRight(line, " "))
 }

@@ -1,0 +1,442 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/schema"
+)
+
+// markdownLimit is what a comment may be long, in bytes: GitHub's are up to
+// 65,536 characters, and whoever posts it may want a line of their own.
+const markdownLimit = 60_000
+
+// Budgets of the parts, in bytes, of which the whole limit is made. What is
+// left over of it is for the details.
+const (
+	lossBudget    = 4_000
+	loudBudget    = 18_000 // rows of what is destroyed or replaced
+	quietBudget   = 8_000  // the other rows
+	driftBudget   = 4_000
+	outputBudget  = 3_000
+	keptBudget    = 2_000
+	noteBudget    = 3_000
+	usageBudget   = 3_000
+	diagramBudget = 8_000
+	detailBudget  = 8_000 // of one change
+	leastDetail   = 200   // no change is told in less
+	diagramNodes  = 60
+)
+
+// Markdown writes the plan as a comment for a pull request: what is destroyed
+// comes first, and what would make it too long goes first. The text depends on
+// the plan alone.
+func (r Review) Markdown(w io.Writer) error {
+	m := &markdown{p: r.Plan, entries: reviewEntries(r.Plan)}
+	m.head()
+	m.losses()
+	m.table()
+	details := len(m.parts)
+	m.parts = append(m.parts, "")
+	m.outputs()
+	m.drift()
+	m.kept()
+	m.notes()
+	m.usage()
+	m.diagram()
+	m.foot(r.Digest)
+	m.parts[details] = m.details(markdownLimit - len(m.String()) - 1_000)
+	_, err := io.WriteString(w, m.String())
+	return err
+}
+
+type markdown struct {
+	p       *engine.Plan
+	entries []entry
+	parts   []string
+	left    []string // what was left out
+}
+
+// String is the parts, with what was left out before the last one.
+func (m *markdown) String() string {
+	parts := m.parts
+	if len(m.left) > 0 {
+		note := "_Left out here for length: " + strings.Join(m.left, "; ") + ". `gapool show PLANFILE` has it all._"
+		last := len(parts) - 1
+		parts = append(append(append([]string{}, parts[:last]...), note), parts[last])
+	}
+	var kept []string
+	for _, p := range parts {
+		if p != "" {
+			kept = append(kept, strings.TrimRight(p, "\n"))
+		}
+	}
+	return strings.Join(kept, "\n\n") + "\n"
+}
+
+func (m *markdown) add(text string) { m.parts = append(m.parts, text) }
+
+func (m *markdown) head() {
+	loud, quiet := headline(m.p)
+	text := "### "
+	if len(loud) > 0 {
+		text += "⚠️ **" + strings.Join(loud, ", ") + "**"
+		if len(quiet) > 0 {
+			text += ", "
+		}
+	}
+	text += strings.Join(quiet, ", ")
+	if len(loud)+len(quiet) == 0 {
+		text += "No changes"
+	}
+	if m.p.Stack != "" {
+		text += " in " + code(stackText(m.p))
+	}
+	m.add(text)
+	switch {
+	case m.p.Empty():
+		m.add("**No changes.** " + whyNothing(m.p, false))
+	case m.p.Summary() != (engine.Summary{}):
+		text := Sums(m.p, Style{})
+		if n := conditional(m.p); n > 0 {
+			text += fmt.Sprintf(" %d of these only if a value that the apply brings is another one.", n)
+		}
+		m.add(text)
+	}
+}
+
+func (m *markdown) losses() {
+	if len(m.p.DataLoss) > 0 {
+		var lines []string
+		for _, a := range m.p.DataLoss {
+			lines = append(lines, "> - "+code(lossText(m.p, a)))
+		}
+		m.add("> **DATA WILL BE LOST, and no apply can bring it back:**\n>\n" + m.cut(lines, lossBudget, "volumes whose data is lost"))
+	}
+	if m.p.Unapproved != "" {
+		m.add("> **Without somebody to ask, this plan cannot be applied:** " + prose(shorten(m.p.Unapproved, 2_000)))
+	}
+}
+
+// cut joins lines as far as the budget goes and says how many more there are.
+func (m *markdown) cut(lines []string, budget int, what string) string {
+	var b strings.Builder
+	for i, l := range lines {
+		if b.Len()+len(l)+1 > budget {
+			m.left = append(m.left, fmt.Sprintf("%d %s", len(lines)-i, what))
+			break
+		}
+		b.WriteString(l + "\n")
+	}
+	return b.String()
+}
+
+// table is a row for each resource. Where they are too many, rows are folded
+// that differ in a number or a key only; then the reasons go, then the keys.
+func (m *markdown) table() {
+	if len(m.entries) == 0 {
+		return
+	}
+	loud := 0
+	for loud < len(m.entries) && m.entries[loud].loud() {
+		loud++
+	}
+	m.add("| | resource | why |\n|---|---|---|\n" +
+		m.rows(m.entries[:loud], loudBudget) + m.rows(m.entries[loud:], quietBudget))
+}
+
+func (m *markdown) rows(es []entry, budget int) string {
+	var lines []row
+	for fold := range 4 {
+		lines = rowsFolded(es, fold)
+		size := 0
+		for _, l := range lines {
+			size += len(l.text) + 1
+		}
+		if size <= budget {
+			break
+		}
+	}
+	var b strings.Builder
+	var left omitted
+	for _, l := range lines {
+		if b.Len()+len(l.text)+1 > budget {
+			left.add(l.word, l.n)
+			continue
+		}
+		b.WriteString(l.text + "\n")
+	}
+	if len(left) > 0 {
+		m.left = append(m.left, "the rows of "+left.String())
+	}
+	return b.String()
+}
+
+// row is one of the table, of n entries.
+type row struct {
+	text, word string
+	n          int
+}
+
+// omitted counts by word, in the order in which the words came.
+type omitted []row
+
+func (t *omitted) add(word string, n int) {
+	for i := range *t {
+		if (*t)[i].word == word {
+			(*t)[i].n += n
+			return
+		}
+	}
+	*t = append(*t, row{word: word, n: n})
+}
+
+func (t omitted) String() string {
+	var parts []string
+	for _, r := range t {
+		parts = append(parts, fmt.Sprintf("%d to %s", r.n, r.word))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// rowsFolded returns rows: each entry on its own; folded where all but a number
+// or key is the same; without the reasons; without the keys.
+func rowsFolded(es []entry, fold int) []row {
+	type like struct {
+		word, why, extra string
+		place            schema.Addr
+		one              int
+	}
+	var order []like
+	spans := map[like]*span{}
+	for i, e := range es {
+		l := like{word: e.word, why: e.why}
+		if e.extra != nil {
+			l.extra = e.extra.Target.Name
+		}
+		if l.place, _, _, _ = spanOf(e.change.Addr); fold == 0 {
+			l.one = i
+		}
+		if fold >= 1 && l.extra != "" {
+			l.extra = "objects"
+		}
+		if fold >= 2 {
+			l.why = ""
+		}
+		if spans[l] == nil {
+			spans[l] = &span{}
+			order = append(order, l)
+		}
+		spans[l].add(e.change.Addr)
+	}
+	lines := make([]row, len(order))
+	for i, l := range order {
+		s := spans[l]
+		word := l.word
+		if word == "destroy" || word == "replace" {
+			word = "**" + word + "**"
+		}
+		text := code(s.text(fold >= 3))
+		if s.n > 1 {
+			text += fmt.Sprintf(" (%d)", s.n)
+		}
+		if l.extra != "" {
+			text += " left-over " + code(l.extra)
+		}
+		lines[i] = row{fmt.Sprintf("| %s | %s | %s |", word, text, prose(l.why)), l.word, s.n}
+	}
+	return lines
+}
+
+// details are the folded differences of each change, as many as have room.
+func (m *markdown) details(room int) string {
+	var b strings.Builder
+	var left omitted
+	d := differ{}
+	for _, e := range m.entries {
+		if !d.compares(e) {
+			continue
+		}
+		text := ""
+		if b.Len()+leastDetail < room {
+			text = section("<b>"+e.word+"</b> <code>"+htmlText(shorten(e.String(), 400))+"</code>", fenced("diff", limitLines(d.diff(e), detailBudget)))
+		}
+		if text == "" || b.Len()+len(text) > room {
+			left.add(e.word, 1)
+			continue
+		}
+		b.WriteString(text)
+	}
+	if len(left) > 0 {
+		m.left = append(m.left, "the attributes of "+left.String())
+	}
+	return b.String()
+}
+
+func (m *markdown) outputs() {
+	if rows := OutputChanges(m.p); len(rows) > 0 {
+		m.add("**Changes to outputs**\n\n" + fenced("diff", limitLines(rowsDiff(rows), outputBudget)))
+	}
+}
+
+func (m *markdown) drift() {
+	if len(m.p.Drift) == 0 {
+		return
+	}
+	var lines []string
+	var diffs strings.Builder
+	for _, d := range m.p.Drift {
+		lines = append(lines, "- "+code(d.Addr.String())+" "+prose(d.What))
+		if len(d.Differences) > 0 {
+			diffs.WriteString(blockDiff(engine.Update, header(d.Addr, d.Type.Name), driftRows(d)))
+		}
+	}
+	text := "**Changed outside of gapool.** " + driftMeans(m.p) + "\n\n" + m.cut(lines, driftBudget/2, "drifted objects")
+	if diffs.Len() > 0 {
+		text += "\n" + section("what differs", fenced("diff", limitLines(diffs.String(), driftBudget/2)))
+	}
+	m.add(text)
+}
+
+func (m *markdown) kept() {
+	if len(m.p.Kept) == 0 {
+		return
+	}
+	var lines []string
+	for _, o := range m.p.Kept {
+		lines = append(lines, "- "+code(o.Kind+" "+strconv.Quote(o.Name)))
+	}
+	m.add("**Kept**, though no configuration names them, since they hold data:\n\n" + m.cut(lines, keptBudget, "kept objects"))
+}
+
+func (m *markdown) notes() {
+	var lines []string
+	for _, n := range notesOf(m.p) {
+		lines = append(lines, "- "+prose(n))
+	}
+	if len(lines) > 0 {
+		m.add("**Notes**\n\n" + m.cut(lines, noteBudget, "notes"))
+	}
+}
+
+func (m *markdown) usage() {
+	if m.p.Empty() {
+		return
+	}
+	for _, u := range m.p.Usage() {
+		rows := usageRows(u)
+		if len(rows) == 0 {
+			continue
+		}
+		lines := []string{"| on " + code(u.Provider) + " | now | at the peak | after | there is |", "|---|---|---|---|---|"}
+		for _, r := range rows {
+			lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |", r.What, prose(r.Now), prose(r.Peak), prose(r.After), prose(r.Has)))
+		}
+		m.add("**What it takes**, as limits\n\n" + m.cut(lines, usageBudget, "rows of what it takes"))
+	}
+}
+
+func (m *markdown) diagram() {
+	if m.p.Summary() == (engine.Summary{}) {
+		return
+	}
+	for nodes := diagramNodes; nodes > 0; nodes /= 2 {
+		d := planDiagram(m.p, false, nodes)
+		var b strings.Builder
+		_ = d.Mermaid(&b) // a builder takes all
+		if b.Len() > diagramBudget {
+			continue
+		}
+		if d.left > 0 {
+			m.left = append(m.left, fmt.Sprintf("%d resources of the graph", d.left))
+		}
+		m.add(section("graph of what changes", fenced("mermaid", b.String())))
+		return
+	}
+}
+
+func (m *markdown) foot(digest string) {
+	m.add("Digest of this plan: `" + digest + "`. `gapool apply -digest=" + digest + "` does this and nothing else.")
+}
+
+// section is a part that a reader opens. Its summary is HTML.
+func section(summary, body string) string {
+	return "<details><summary>" + summary + "</summary>\n\n" + body + "\n</details>\n"
+}
+
+// fenced is a block of text in which nothing is interpreted: its fence is
+// longer than any in it.
+func fenced(language, text string) string {
+	longest, now := 2, 0
+	for _, r := range text {
+		if now++; r != '`' {
+			now = 0
+		}
+		longest = max(longest, now)
+	}
+	fence := strings.Repeat("`", longest+1)
+	return fence + language + "\n" + strings.TrimRight(text, "\n") + "\n" + fence + "\n"
+}
+
+// limitLines cuts whole lines, and the ends of very long ones.
+func limitLines(text string, budget int) string {
+	if len(text) <= budget {
+		return text
+	}
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	var b strings.Builder
+	for i, l := range lines {
+		if len(l) > 500 {
+			l = shorten(l, 120)
+		}
+		if b.Len()+len(l)+1 > budget-40 {
+			fmt.Fprintf(&b, "  … and %s\n", count(len(lines)-i, "more line"))
+			break
+		}
+		b.WriteString(l + "\n")
+	}
+	return b.String()
+}
+
+// code is text in the letters of code, in which neither Markdown nor HTML nor
+// whoever looks for names of people finds anything.
+func code(text string) string { return "<code>" + prose(text) + "</code>" }
+
+// prose is text as it is: what Markdown or HTML would interpret is written as
+// the number of its character.
+func prose(text string) string {
+	rs := []rune(oneLine(text))
+	word := func(i int) bool {
+		return i >= 0 && i < len(rs) && (unicode.IsLetter(rs[i]) || unicode.IsDigit(rs[i]))
+	}
+	var b strings.Builder
+	for i, r := range rs {
+		switch {
+		case r == '@' || r == '#':
+			// Also what becomes of it must not read as a person or an issue.
+			fmt.Fprintf(&b, "&#%d;<!-- -->", r)
+		case strings.ContainsRune("&<>`*[]|\\~$", r), r == '_' && !(word(i-1) && word(i+1)),
+			r == ':' && i+1 < len(rs) && rs[i+1] != ' ', r == '.' && i >= 3 && strings.EqualFold(string(rs[i-3:i]), "www"):
+			fmt.Fprintf(&b, "&#%d;", r)
+		case i == 0 && strings.ContainsRune("+-=", r):
+			fmt.Fprintf(&b, "&#%d;", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// oneLine is text without what would end a line.
+func oneLine(text string) string {
+	return Printable(strings.ReplaceAll(text, "\n", " "))
+}
+
+// htmlText is text for HTML in which Markdown is not interpreted.
+func htmlText(text string) string {
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;").Replace(oneLine(text))
+}

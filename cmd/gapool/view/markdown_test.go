@@ -1,0 +1,215 @@
+package view
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/engine/planfile"
+	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
+)
+
+// typeOf finds a table by its name, with what an object takes.
+func typeOf(name string) *schema.Type {
+	c, v := *container, *volume
+	c.Needs = func(v cty.Value) schema.Needs {
+		n := schema.Needs{CPUs: schema.Amount{Open: 1}, Ports: []string{"0.0.0.0:8080/tcp"}}
+		if m := v.GetAttr("memory"); m.IsKnown() && !m.IsNull() {
+			mib, _ := m.AsBigFloat().Int64()
+			n.Memory = schema.Amount{N: mib << 20}
+		} else {
+			n.Memory = schema.Amount{Unknown: 1}
+		}
+		return n
+	}
+	v.Needs = func(cty.Value) schema.Needs { return schema.Needs{Volumes: []string{"data"}} }
+	return map[string]*schema.Type{container.Name: &c, volume.Name: &v}[name]
+}
+
+// review is a plan as it is read from its file.
+func review(t *testing.T, p *engine.Plan) Review {
+	t.Helper()
+	file := kept(t, p)
+	file.Engines = map[string]planfile.Engine{"docker": {ID: "x", CPUs: 4, Memory: 1 << 30}}
+	again, err := file.Plan(typeOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range again.Changes {
+		c.Provider = "docker"
+	}
+	return Review{Plan: again, Digest: "sha256:" + strings.Repeat("0123456789abcdef", 4)}
+}
+
+func printed(t *testing.T, f func(io.Writer) error) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := f(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func withoutSecrets(t *testing.T, p *engine.Plan, text string) {
+	t.Helper()
+	for _, s := range append(secrets(p), "s3cr3t", "\x1b") {
+		if strings.Contains(text, s) {
+			t.Errorf("it shows %q", s)
+		}
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	for name, p := range plans(t) {
+		t.Run(name, func(t *testing.T) {
+			got := printed(t, review(t, p).Markdown)
+			golden(t, "markdown-"+name, got)
+			withoutSecrets(t, p, got)
+			if again := printed(t, review(t, p).Markdown); again != got {
+				t.Error("made again, it is other bytes")
+			}
+		})
+	}
+}
+
+// thousand is a plan of n changes: instances that go by number, by key and one
+// by one, and as many that come.
+func thousand(t *testing.T, n int) *engine.Plan {
+	t.Helper()
+	p := &engine.Plan{}
+	change := func(a string, action engine.Action) {
+		c := &engine.Change{Addr: addr(t, a), Type: container, Action: action, Before: web(), After: cty.NullVal(container.Implied()), Object: object("docker_container", "x")}
+		switch action {
+		case engine.Delete:
+			c.Reason = "is not in the configuration"
+		case engine.Create:
+			c.Before, c.After, c.Object = c.After, c.Before, nil
+		case engine.Replace:
+			c.After = schema.With(web(), set{"image": str("other"), "id": unknown(cty.String)})
+			diffs(c, true)
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	for i := range n * 2 / 5 {
+		change(fmt.Sprintf("docker_container.web[%d]", i), engine.Delete)
+	}
+	for i := range n / 10 {
+		change(fmt.Sprintf("docker_container.keyed[\"key-%d\"]", i), engine.Delete)
+	}
+	for i := range n / 10 {
+		change(fmt.Sprintf("docker_container.single_%d", i), engine.Replace)
+	}
+	for i := range n * 2 / 5 {
+		change(fmt.Sprintf("docker_container.new_%d", i), engine.Create)
+	}
+	return p
+}
+
+func TestAThousandChangesFitIntoAComment(t *testing.T) {
+	p := thousand(t, 1000)
+	got := printed(t, review(t, p).Markdown)
+	if len(got) > markdownLimit {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+	golden(t, "markdown-thousand", got)
+	for _, want := range []string{"500 destroyed, 100 replaced", "docker_container.web&#91;0-399&#93;</code> (400)", "Left out here for length"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	for _, c := range p.Changes {
+		if c.Action != engine.Replace && c.Addr.Name != "keyed" {
+			continue
+		}
+		named := strings.Contains(got, c.Addr.String()+"<")
+		if c.Addr.Name == "keyed" {
+			named = strings.Contains(got, strconv.Quote(c.Addr.Key.Value().AsString()))
+		}
+		if !named {
+			t.Errorf("%s is not named", c.Addr)
+		}
+	}
+}
+
+// Whatever a plan has in it, the comment is not too long.
+func TestMarkdownIsNeverTooLong(t *testing.T) {
+	long := strings.Repeat("x|`@#", 200)
+	p := thousand(t, 2000)
+	for i := range 1000 {
+		a := addr(t, fmt.Sprintf("docker_volume.v%d[%q]", i, long))
+		p.Changes = append(p.Changes, &engine.Change{Addr: a, Type: volume, Action: engine.Delete, Before: volume.Build(set{"name": str(long)}), After: cty.NullVal(volume.Implied()), Object: object("docker_volume", long)})
+		p.DataLoss = append(p.DataLoss, a)
+		p.Kept = append(p.Kept, object("docker_volume", long))
+		p.Notes = append(p.Notes, long)
+		p.Drift = append(p.Drift, engine.Drift{Addr: a, Type: volume, What: long, Differences: []schema.Difference{{Attr: "name", Path: cty.GetAttrPath("name"), Want: str(long), Live: str("y")}}})
+		p.Outputs = append(p.Outputs, engine.OutputChange{Name: fmt.Sprintf("o%d", i), Action: engine.Create, Before: cty.NullVal(cty.String), After: str(long)})
+	}
+	p.Unapproved = strings.Repeat(long, 100)
+	got := printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)
+	if len(got) > markdownLimit || !utf8.ValidString(got) {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+	if !strings.Contains(got, "2000 destroyed") || !strings.HasSuffix(got, "nothing else.\n") {
+		t.Error("it has no beginning or no end")
+	}
+}
+
+var entity = regexp.MustCompile("&#[0-9]+;")
+
+// What is written in a configuration, or by somebody else on the engine, is
+// shown and not carried out.
+func TestMarkdownInterpretsNothing(t *testing.T) {
+	const evil = "```\n</details><script>alert(1)</script> | @octocat #1 [a](http://x) **b** _c_ www.x.org"
+	a := addr(t, "docker_container.web["+fmt.Sprintf("%q", "`</code><script>|@octocat #1 **b** _c_ [x](y)")+"]")
+	p := &engine.Plan{
+		Changes: []*engine.Change{
+			{Addr: a, Type: container, Action: engine.Create, Before: cty.NullVal(container.Implied()), After: container.Build(set{"name": str(evil), "script": str(evil + "\n" + evil)})},
+			{Addr: addr(t, "docker_container.old"), Type: container, Action: engine.Delete, Reason: evil, Before: web(), After: cty.NullVal(container.Implied()), Object: object("docker_container", evil)},
+		},
+		Notes: []string{evil}, Kept: []*providers.Object{object("docker_volume", evil)}, Stack: evil,
+		DataLoss: []schema.Addr{a}, Unapproved: evil,
+		Drift: []engine.Drift{{Addr: a, Type: container, What: evil}},
+	}
+	got := printed(t, review(t, p).Markdown)
+	golden(t, "markdown-evil", got)
+	fence := ""
+	for _, line := range strings.Split(got, "\n") {
+		ticks := line[:len(line)-len(strings.TrimLeft(line, "`"))]
+		switch {
+		case fence != "" && line == fence:
+			fence = ""
+		case fence != "":
+			// Nothing in a fence is interpreted.
+		case len(ticks) >= 3:
+			fence = ticks
+		default:
+			line = entity.ReplaceAllString(line, "?")
+			if strings.HasPrefix(line, "<details>") { // HTML, in which Markdown is not looked for
+				if tags := regexp.MustCompile("<[^>]*>").FindAllString(line, -1); strings.Join(tags, "") != "<details><summary><b></b><code></code></summary>" && strings.Join(tags, "") != "<details><summary></summary>" {
+					t.Errorf("it is other HTML: %q", line)
+				}
+				continue
+			}
+			for _, bad := range []string{"<script", "@octocat", "#1", "**b**", " _c_", "](", "www.x"} {
+				if strings.Contains(line, bad) {
+					t.Errorf("%q is interpreted in %q", bad, line)
+				}
+			}
+			if strings.HasPrefix(line, "| ") && strings.Count(line, "|") != 4 && strings.Count(line, "|") != 6 {
+				t.Errorf("a row has other columns: %q", line)
+			}
+		}
+	}
+	if fence != "" {
+		t.Error("a fence is not closed")
+	}
+}

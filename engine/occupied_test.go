@@ -1,0 +1,60 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/schema"
+)
+
+// What another object holds that stays, such as a port, is known when the plan
+// is made. What goes with the plan, or stands still, is not in the way.
+func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
+	types := tables()
+	for _, ty := range types {
+		if ty.Name == "docker_container" { // its memory stands for a port here
+			ty.Exclusive = func(v cty.Value) []string {
+				if m := v.GetAttr("memory"); m.IsKnown() && !m.IsNull() {
+					return []string{"port " + m.AsBigFloat().Text('f', -1)}
+				}
+				return nil
+			}
+		}
+	}
+	l := newLab(t)
+	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses))
+	const image = "resource \"docker_image\" \"app\" { name = \"app:latest\" }\n"
+	box := func(name, more string) string {
+		return "resource \"docker_container\" \"" + name + "\" {\n  name = \"" + name + "\"\n  image = docker_image.app.image_id\n  " + more + "\n}\n"
+	}
+	l.write(image + box("one", "memory = 80"))
+	l.apply()
+	l.settled()
+
+	l.write(image + box("one", "memory = 80") + box("two", "memory = 80"))
+	_, err := l.run(false)
+	if want := `docker_container.two cannot be created: the docker_container "one" runs and has port 80.`; err == nil || !strings.Contains(explain(err).Error(), want) {
+		t.Errorf("the plan says %v, not %q", err, want)
+	}
+	l.world.Stop("docker_container", "one")
+	l.write(image + box("one", "memory = 80\n  must_run = false") + box("two", "memory = 80"))
+	if _, err := l.run(false); err != nil {
+		t.Errorf("one that stands still is in the way: %v", explain(err))
+	}
+	l.world.Stop("docker_container", "one")
+	l.write(image + box("one", "memory = 80"))
+	l.apply()
+	for _, config := range []string{box("two", "memory = 80"), box("one", "memory = 80\n  env = { A = \"2\" }")} {
+		l.write(image + config)
+		if _, err := l.run(false); err != nil {
+			t.Errorf("one that goes is in the way: %v", explain(err))
+		}
+	}
+	l.write("variable \"secret\" {\n  default   = 80\n  sensitive = true\n}\n" + image + box("one", "memory = 80") + box("two", "memory = var.secret"))
+	if _, err := l.run(false); err != nil {
+		t.Errorf("a secret is looked for: %v", explain(err))
+	}
+}
