@@ -162,6 +162,7 @@ func scenarios() []scenario {
 		{name: "scale down", before: thirty(), after: thirty("= 4", "= 2", `"b", `, "", "= 2\n", "= 1\n", "     = 3", " = 2")},
 		{name: "scale up", before: thirty(), after: thirty("= 4", "= 6", `"d"`, `"d", "e"`, "= 2\n", "= 3\n")},
 		{name: "adopted", before: thirty(), lost: true, after: thirty("count  = 4", "count = 5", `B = "1"`, `B = "2"`)},
+		{name: "refreshed", before: thirty(), lost: true, after: thirty(), mode: engine.RefreshOnly},
 		{name: "destroy", before: thirty(), mode: engine.Destroy},
 
 		{name: "new image", before: five(), after: five(`inputs = "a"`, `inputs = "b"`), few: true},
@@ -347,9 +348,10 @@ func (s scenario) run(t testing.TB) *past {
 		l.lose()
 	}
 	l.options = allowAll
-	if s.mode == engine.Destroy {
-		l.mode = engine.Destroy
-	} else {
+	if s.mode != "" {
+		l.mode = s.mode
+	}
+	if s.after != "" {
 		l.write(s.after)
 	}
 	l.config, _ = l.read()
@@ -806,6 +808,9 @@ func TestFaultsTogether(t *testing.T) {
 				l.lose()
 				what += ", the state deleted"
 			}
+		}
+		if h.mode == engine.RefreshOnly {
+			l.mode = engine.Normal // which brings back what was meddled with
 		}
 		l.t = r
 		l.attempt(what, func() { l.recovers(h.end) })
