@@ -781,7 +781,8 @@ func TestCallFails(t *testing.T) {
 
 // TestFaultsTogether draws several faults, one after the other: crashes of one
 // apply and of those that recover, several steps at a time, effects that come
-// late, people who meddle, the state lost.
+// late, calls that are cut off, people who meddle, the state lost. A destroy at
+// the end leaves nothing.
 func TestFaultsTogether(t *testing.T) {
 	var all []*past
 	for _, s := range scenarios() {
@@ -792,7 +793,7 @@ func TestFaultsTogether(t *testing.T) {
 		late := rapid.IntRange(-1, 1).Draw(r, "late")
 		l := h.start.lab(t, mem.Late(late))
 		l.parallelism = rapid.SampledFrom([]int{1, 4}).Draw(r, "parallelism")
-		what := h.name
+		what, lost := h.name, h.lost
 		for range rapid.IntRange(2, 3).Draw(r, "faults") {
 			if moment := rapid.IntRange(1, len(h.moments)).Draw(r, "moment"); rapid.IntRange(0, 3).Draw(r, "dies") > 0 {
 				what += ", killed at " + l.killAt(moment, rapid.SampledFrom([]int{0, 0, 1, 50}).Draw(r, "torn"))
@@ -806,6 +807,7 @@ func TestFaultsTogether(t *testing.T) {
 			case between == 1 && late < 1 && h.mode != engine.Destroy:
 				// What is late is known by the state alone until it is there.
 				l.lose()
+				lost = true
 				what += ", the state deleted"
 			}
 		}
@@ -813,7 +815,15 @@ func TestFaultsTogether(t *testing.T) {
 			l.mode = engine.Normal // which brings back what was meddled with
 		}
 		l.t = r
-		l.attempt(what, func() { l.recovers(h.end) })
+		l.attempt(what, func() {
+			l.recovers(h.end)
+			l.mode = engine.Destroy
+			l.apply()
+			// Without a state nobody remembers that a tag was not there before.
+			if left := l.world.String(); left != "" && (!lost || left != images(left)) {
+				l.t.Errorf("destroyed, and left is\n%s", left)
+			}
+		})
 	})
 }
 
