@@ -24,19 +24,16 @@ func clusterTable() *schema.Type {
 		{Name: "worker_env", Type: cty.String, Change: schema.Update},
 		{Name: "worker_memory", Type: cty.Number, Change: schema.Update},
 		{Name: "replicas", Type: cty.Number, Required: true, Change: schema.Update},
+		{Name: "gpus", Type: cty.Number, Change: schema.Update}, // workers of a second group
 		{Name: "url", Type: cty.String, Computed: true},
 	}}
 }
 
-// lower makes a head and as many workers as there are replicas: those that live
-// stay, the highest go first, the lowest free index is taken.
+// lower makes a head and, of each group, as many workers as are asked for: those
+// that live stay, the highest go first, the lowest free index is taken.
 func lower(member *schema.Type) mem.LowerFunc {
 	return func(addr schema.Addr, want cty.Value, live []*providers.Object, _ providers.Info) ([]providers.Member, error) {
-		name, replicas := want.GetAttr("name").AsString(), want.GetAttr("replicas")
-		if !replicas.IsKnown() {
-			return nil, fmt.Errorf("replicas must be known")
-		}
-		n, _ := replicas.AsBigFloat().Int64()
+		name := want.GetAttr("name").AsString()
 		box := func(name string, env, memory cty.Value) cty.Value {
 			set := map[string]cty.Value{
 				"name": cty.StringVal(name), "image": want.GetAttr("image"), "must_run": cty.True, "memory": memory,
@@ -51,23 +48,33 @@ func lower(member *schema.Type) mem.LowerFunc {
 		}
 		head := addr.WithMember(schema.Member{Role: schema.Head})
 		members := []providers.Member{{Addr: head, Type: member, Want: box(name+"-head", want.GetAttr("head_env"), cty.NullVal(cty.Number))}}
-		var before []schema.Addr
-		for _, i := range indexes(live, int(n)) {
-			m := addr.WithMember(schema.Member{Role: schema.Worker, Group: "cpu", Index: i})
-			members = append(members, providers.Member{
-				Addr: m, Type: member, Follows: []schema.Addr{head}, AtOnce: 1, Needs: append([]schema.Addr{head}, before...),
-				Want: box(fmt.Sprintf("%s-cpu-%d", name, i), want.GetAttr("worker_env"), want.GetAttr("worker_memory")),
-			})
-			before = []schema.Addr{m}
+		for _, group := range []struct{ name, attr string }{{"cpu", "replicas"}, {"gpu", "gpus"}} {
+			replicas := want.GetAttr(group.attr)
+			if !replicas.IsKnown() {
+				return nil, fmt.Errorf("%s must be known", group.attr)
+			}
+			if replicas.IsNull() {
+				continue
+			}
+			n, _ := replicas.AsBigFloat().Int64()
+			var before []schema.Addr
+			for _, i := range indexes(live, group.name, int(n)) {
+				m := addr.WithMember(schema.Member{Role: schema.Worker, Group: group.name, Index: i})
+				members = append(members, providers.Member{
+					Addr: m, Type: member, Follows: []schema.Addr{head}, AtOnce: 1, Needs: append([]schema.Addr{head}, before...),
+					Want: box(fmt.Sprintf("%s-%s-%d", name, group.name, i), want.GetAttr("worker_env"), want.GetAttr("worker_memory")),
+				})
+				before = []schema.Addr{m}
+			}
 		}
 		return members, nil
 	}
 }
 
-func indexes(live []*providers.Object, n int) []int {
+func indexes(live []*providers.Object, group string, n int) []int {
 	set := map[int]bool{}
 	for _, o := range live {
-		if a, err := schema.ParseAddr(o.Owner.Address); err == nil && a.Member.Role == schema.Worker {
+		if a, err := schema.ParseAddr(o.Owner.Address); err == nil && a.Member.Role == schema.Worker && a.Member.Group == group {
 			set[a.Member.Index] = true
 		}
 	}

@@ -60,17 +60,7 @@ func (l *lab) news() map[string]engine.EventKind {
 // record loads what is recorded of an address.
 func (l *lab) record(addr string) *state.Record {
 	l.t.Helper()
-	store := l.store()
-	lock, err := store.Lock(context.Background(), "test", 0)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	defer lock.Release()
-	loaded, err := store.Load()
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	for a, r := range loaded.State.Records {
+	for a, r := range l.loaded().State.Records {
 		if a.String() == addr {
 			return r
 		}

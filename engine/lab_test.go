@@ -3,9 +3,11 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +25,16 @@ import (
 	"github.com/gapool/gapool/state"
 )
 
+// TestMain lets garbage lie for longer: plans are soon forgotten, and thousands
+// are made.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if flag.Lookup("test.bench").Value.String() == "" {
+		debug.SetGCPercent(400)
+	}
+	os.Exit(m.Run())
+}
+
 // lab is a configuration, a state and a world: what a person has who types
 // gapool's verbs.
 type lab struct {
@@ -36,6 +48,7 @@ type lab struct {
 	parallelism int
 	stop        <-chan struct{}
 	report      func(engine.Event)
+	config      *schema.Config // as read, of a lab that was taken from a photo
 }
 
 // tester is what a test and a draw of a property have in common.
@@ -61,13 +74,25 @@ func (c *counter) next() string {
 func newLab(t testing.TB, options ...mem.Option) *lab {
 	options = append([]mem.Option{mem.Uses(uses)}, options...)
 	return &lab{
-		t: t, dir: t.TempDir(), uids: &counter{}, mode: engine.Normal, parallelism: 1,
+		t: t, dir: tempDir(t), uids: &counter{}, mode: engine.Normal, parallelism: 1,
 		world: mem.New("docker", &schema.Type{Name: "docker"}, tables(), options...),
 	}
 }
 
+// tempDir is in memory where there is such a place: what a disk keeps when the
+// power goes is for state to test.
+func tempDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "gapool-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 func (l *lab) write(config string) {
 	l.t.Helper()
+	l.config = nil
 	if err := os.WriteFile(filepath.Join(l.dir, "main.gapool.hcl"), []byte(config), 0o600); err != nil {
 		l.t.Fatal(err)
 	}
@@ -79,10 +104,7 @@ func (l *lab) run(applies bool) (*engine.Plan, error) {
 }
 
 func (l *lab) runWith(ctx context.Context, applies bool) (*engine.Plan, error) {
-	cfg, diags := schema.Load(l.dir, l.world.Types(), map[string]*schema.Type{"docker": l.world.Config()})
-	if !diags.HasErrors() {
-		diags = append(diags, cfg.Root.CheckRefs()...)
-	}
+	cfg, diags := l.read()
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -129,6 +151,17 @@ func (l *lab) runWith(ctx context.Context, applies bool) (*engine.Plan, error) {
 		l.t.Errorf("the state is not sound: %v", cerr)
 	}
 	return p, err
+}
+
+func (l *lab) read() (*schema.Config, hcl.Diagnostics) {
+	if l.config != nil {
+		return l.config, nil
+	}
+	cfg, diags := schema.Load(l.dir, l.world.Types(), map[string]*schema.Type{"docker": l.world.Config()})
+	if !diags.HasErrors() {
+		diags = append(diags, cfg.Root.CheckRefs()...)
+	}
+	return cfg, diags
 }
 
 func (l *lab) store() *state.Store {

@@ -63,16 +63,16 @@ func (e *engine) call(c Call, effect func() error) error {
 	return err
 }
 
-// land lets calls of dead processes take effect. What cannot be done any more
-// fails unseen, as it would on an engine whose client is gone.
+// land lets calls of dead processes take effect that wait for no refresh any
+// more. What cannot be done any more fails unseen, as it would on an engine
+// whose client is gone.
 func (w *World) land() {
 	w.pending = slices.DeleteFunc(w.pending, func(p *pending) bool {
-		if p.wait == 0 {
-			_ = p.effect() // nobody is there to be told
-			return true
+		if p.wait > 0 {
+			return false
 		}
-		p.wait--
-		return false
+		_ = p.effect() // nobody is there to be told
+		return true
 	})
 }
 
@@ -84,6 +84,13 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 	err := e.call(Call{Op: Refresh}, func() error {
 		w := e.w
 		w.land()
+		// What this refresh does not see may happen as soon as it is over.
+		defer func() {
+			for _, p := range w.pending {
+				p.wait--
+			}
+			w.land()
+		}()
 		seen := map[*object]bool{}
 		for _, o := range w.ids {
 			if o.owner.Stack != "" && o.owner.Stack == scope.Stack && o.owner.Workspace == scope.Workspace {

@@ -534,3 +534,27 @@ func BenchmarkWorld(b *testing.B) {
 		})
 	}
 }
+
+// TestClone changes a world and one that was made of it: neither sees the other's
+// changes.
+func TestClone(t *testing.T) {
+	w := newWorld()
+	house(connect(t, w))
+	was := w.Objects()
+	c := w.Clone()
+	same := func(what string, a, b []*providers.Object) {
+		t.Helper()
+		if diff := cmp.Diff(a, b, cmp.Comparer(func(a, b cty.Value) bool { return a.RawEquals(b) })); diff != "" {
+			t.Errorf("%s:\n%s", what, diff)
+		}
+	}
+	same("the clone is another one", was, c.Objects())
+	c.Stop("test_box", "web")
+	c.Rename("test_box", "web", "www")
+	c.Remove("test_network", "lan")
+	same("the world has changed with its clone", was, w.Objects())
+	changed := c.Objects()
+	w.Remove("test_box", "web")
+	w.Put(&providers.Object{Kind: "test_network", Name: "other"})
+	same("the clone has changed with its world", changed, c.Objects())
+}

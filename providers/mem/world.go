@@ -26,6 +26,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -361,4 +362,24 @@ func demand(t *schema.Type) string {
 		}
 	}
 	return ""
+}
+
+// Clone returns a world like this one that goes its own way from now on, with
+// the options changed that are given. Nobody is connected to it, no call is in
+// flight, and no fault is set.
+func (w *World) Clone(opts ...Option) *World {
+	c := New(w.name, w.config, w.types)
+	w.must(func() error {
+		c.info, c.uses, c.lies, c.lingers, c.cluster, c.late = w.info, w.uses, w.lies, w.lingers, w.cluster, w.late
+		c.made, c.clock = maps.Clone(w.made), w.clock
+		for _, o := range w.names {
+			like := *o
+			c.insert(&like)
+		}
+		return nil
+	})
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
 }
