@@ -7,18 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/providers/ray/raytest"
 )
 
 // shop is a configuration in a folder of its own, beside a world.
 type shop struct {
-	dir   string
-	world *mem.World
+	dir      string
+	world    *mem.World
+	provider providers.Provider // over the world
 }
 
 const goods = `
@@ -63,7 +66,7 @@ func (s *shop) write(text string) {
 func (s *shop) run(args ...string) (code int, out string) {
 	var b bytes.Buffer
 	args = append([]string{"-chdir=" + s.dir}, args...)
-	code = Main(args, strings.NewReader(""), &b, &b, []string{"XDG_STATE_HOME=" + filepath.Join(s.dir, ".home")}, []providers.Provider{s.world})
+	code = Main(args, strings.NewReader(""), &b, &b, []string{"XDG_STATE_HOME=" + filepath.Join(s.dir, ".home")}, []providers.Provider{s.provider})
 	return code, b.String()
 }
 
@@ -121,12 +124,13 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
 		"nothing": {"-var=memory=64"},
 		"new":     {"-var=memory=64"},
 	}
-	rapid.Check(t, func(r *rapid.T) {
+	check := func(r *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "shop")
 		if err != nil {
 			r.Fatal(err)
 		}
-		s := &shop{dir: dir, world: world(filepath.Join(dir, ".world.json"))}
+		w := world(filepath.Join(dir, ".world.json"))
+		s := &shop{dir: dir, world: w, provider: w}
 		s.write(goods)
 		must(r, s, "apply", "-auto-approve", "-var=memory=64")
 		planned := rapid.SampledFrom(keysOf(plans)).Draw(r, "plan")
@@ -168,7 +172,63 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
 				r.Fatalf("the plan %q is carried out twice:\n%s", planned, out)
 			}
 		}
-	})
+	}
+	// rapid draws a hundred times.
+	t.Run("first hundred", rapid.MakeCheck(check))
+	t.Run("second hundred", rapid.MakeCheck(check))
+}
+
+const pool = `
+gapool { stack = "pool" }
+
+variable "workers" { type = number }
+
+resource "docker_network" "lab" { name = "lab" }
+
+resource "ray_cluster" "pool" {
+  name    = "pool"
+  image   = "ray"
+  network = docker_network.lab.name
+  auth    = false
+  head { memory = "1g" }
+  worker_group "cpu" {
+    replicas = var.workers
+    num_cpus = 1
+    memory   = "1g"
+  }
+}
+`
+
+// TestKeptPlanSaysWhoLeaves keeps a plan that takes the idlest worker away and
+// applies it when another one is the idlest: who goes was decided.
+func TestKeptPlanSaysWhoLeaves(t *testing.T) {
+	dir := t.TempDir()
+	w := rayWorld(filepath.Join(dir, ".world.json"))
+	w.Put(&providers.Object{Kind: "docker_image", Name: "ray:latest"})
+	over, ray := raytest.Over(w)
+	s := &shop{dir: dir, provider: over}
+	s.write(pool)
+	run := func(args ...string) string {
+		t.Helper()
+		code, out := s.run(args...)
+		if code != 0 {
+			t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
+		}
+		return out
+	}
+	run("apply", "-auto-approve", "-var=workers=3")
+	ray.Idle("pool-cpu-1", time.Hour)
+	if out := run("plan", "-out=kept", "-var=workers=2"); !strings.Contains(out, `# ray_cluster.pool.worker["cpu"][1] will be destroyed`) {
+		t.Fatalf("the idlest one is not to go:\n%s", out)
+	}
+	ray.Idle("pool-cpu-1", 0)
+	ray.Idle("pool-cpu-2", time.Hour)
+	if out := run("apply", "kept"); !strings.Contains(out, `ray_cluster.pool.worker["cpu"][1]: Destruction complete`) {
+		t.Fatalf("another one went:\n%s", out)
+	}
+	if out := run("plan", "-var=workers=2"); !strings.Contains(out, "No changes.") {
+		t.Fatalf("something is left to do:\n%s", out)
+	}
 }
 
 func must(r *rapid.T, s *shop, args ...string) {

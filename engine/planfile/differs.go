@@ -169,10 +169,8 @@ func (f *File) otherAttrs(was, is json.RawMessage, t *schema.Type, recorded bool
 		if bytes.Equal(a[name], b[name]) || recorded && a[name] == nil {
 			continue
 		}
-		if t != nil {
-			if row := t.Attr(name); row != nil && row.Volatile {
-				continue
-			}
+		if row := rowOf(t, name); row != nil && (row.Volatile || recorded && b[name] == nil && row.Change == schema.None && !row.Computed) {
+			continue // it is read otherwise each time, or it is gapool's own setting, which no engine has
 		}
 		switch {
 		case a[name] == nil:
@@ -184,6 +182,14 @@ func (f *File) otherAttrs(was, is json.RawMessage, t *schema.Type, recorded bool
 		}
 	}
 	return names
+}
+
+// rowOf returns a row of a table that may be nil.
+func rowOf(t *schema.Type, name string) *schema.Attr {
+	if t == nil {
+		return nil
+	}
+	return t.Attr(name)
 }
 
 // fields returns an object's attributes, nil for what is none.
