@@ -22,7 +22,8 @@ func strict(t *testing.T, text string, into any) {
 // validate -json and output -json have Terraform's fields and no others.
 func TestValidateAndOutputInTerraformsShape(t *testing.T) {
 	dir := t.TempDir()
-	s := &shop{dir: dir, world: world(filepath.Join(dir, ".world.json"))}
+	w := world(filepath.Join(dir, ".world.json"))
+	s := &shop{dir: dir, world: w, provider: w}
 	s.write(`
 resource "docker_network" "pool" { name = "pool" }
 output "name" { value = docker_network.pool.name }
