@@ -331,9 +331,12 @@ func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engin
 				"Give it another name (one that has a hash of its settings in it, say) or remove create_before_destroy.", c.Addr, w.typ.Name)
 		return engine.Replace
 	case w.typ.Exclusive != nil && c.Object != nil:
-		held := w.typ.Exclusive(c.Before)
+		held, told := w.typ.Exclusive(bareOf(c.Before)), w.typ.Exclusive(engine.Open(w.value))
 		for _, x := range w.typ.Exclusive(bare) {
 			if slices.Contains(held, x) {
+				if !slices.Contains(told, x) {
+					x = "what it is to have and is sensitive"
+				}
 				p.errorf(w.block.Range.Ptr(), "Two objects cannot share it",
 					"%s has create_before_destroy, but the new one cannot be made while the old one has %s. Remove create_before_destroy, or give up %s.", c.Addr, x, x)
 				return engine.Replace

@@ -179,6 +179,42 @@ func (b *builder) connectNames() {
 	}
 }
 
+// connectExclusive lets what takes something that only one can have wait until
+// the object that has it is gone.
+func (b *builder) connectExclusive() {
+	held := map[nameKey][]*engine.Step{}
+	hold := func(c *engine.Change, v cty.Value, gone *engine.Step) {
+		if c.Type.Exclusive == nil || gone == nil || v == cty.NilVal || v.IsNull() {
+			return
+		}
+		for _, thing := range c.Type.Exclusive(engine.Open(v)) {
+			key := nameKey{c.Provider, c.Type.Name, thing}
+			held[key] = append(held[key], gone)
+		}
+	}
+	for _, c := range b.p.plan.Changes {
+		hold(c, c.Before, b.del[c.Addr])
+	}
+	for _, e := range b.p.extras {
+		hold(e.change, e.obj.Attrs, b.byObj[refKey(e.obj.Kind, e.obj.ID)])
+	}
+	if len(held) == 0 {
+		return
+	}
+	for _, c := range b.p.plan.Changes {
+		if c.Type.Exclusive == nil || !made(c) {
+			continue
+		}
+		for _, thing := range c.Type.Exclusive(engine.Open(c.After)) {
+			for _, gone := range held[nameKey{c.Provider, c.Type.Name, thing}] {
+				if gone.Change != c {
+					need(b.first[c.Addr], gone)
+				}
+			}
+		}
+	}
+}
+
 // wishes is what the configuration names, found out before it is decided.
 type wishes struct {
 	names map[nameKey]schema.Addr

@@ -18,6 +18,7 @@ import (
 //     deleted, and after those that use the live object have let go of it.
 //   - An old object that goes last (create before destroy) comes after its
 //     users have moved to the new one.
+//   - What takes over a name or a port comes after the one that gives it up.
 //   - Whether a conditional change is needed is seen when its first step is up,
 //     so that step comes after all that tells it, a delete too.
 //
@@ -121,6 +122,7 @@ func (p *planner) build() []*engine.Step {
 	}
 	b.connectUses()
 	b.connectNames()
+	b.connectExclusive()
 	b.connectRolling()
 	return b.steps
 }
