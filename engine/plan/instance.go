@@ -94,7 +94,11 @@ func (p *planner) passBy(r *schema.Resource, key schema.Key) {
 	}
 	v, _ := p.eval.Body(r, key) // what is wrong with it is not for this plan
 	_, marks := v.UnmarkDeepWithPaths()
-	p.eval.Set(addr, hideLike(r.Type, remembered(k.objects[0].obj.Attrs, k.record), marks))
+	is := engine.WithSettings(r.Type, k.objects[0].obj, k.record).Attrs
+	if r.Type.Virtual {
+		is = seen(r.Type, k)
+	}
+	p.eval.Set(addr, hideLike(r.Type, remembered(is, k.record), marks))
 }
 
 // asked returns the reason to replace what -replace names.
