@@ -5,7 +5,7 @@
 // stack's lineage and generation, the engines, a digest of the configuration,
 // the variables, and of each address its object's ID and attributes or that
 // there is none. It has no secret: what is sensitive is a mark in a value, a
-// sensitive variable is a salted hash.
+// sensitive variable is a salted hash, and so are all secrets that are planned.
 //
 // A File is not applied itself. The apply makes the plan again from the same
 // inputs, writes it down in the same way and refuses, before its first change,
@@ -53,6 +53,7 @@ type File struct {
 	Drift      []drift         `json:"drift,omitempty"`
 	Kept       []*engineObject `json:"kept,omitempty"`
 	Checks     []check         `json:"checks,omitempty"`
+	Secrets    string          `json:"secrets,omitempty"` // salted hash of all that are planned
 	Notes      []string        `json:"notes,omitempty"`
 
 	// Configuration is schema.Description, for the views.
@@ -192,6 +193,9 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 		for key, info := range p.Engines.Known() {
 			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory}
 		}
+	}
+	if f.Secrets, err = hashSecrets(p); err != nil {
+		return nil, err
 	}
 	for _, c := range p.Changes {
 		f.Changes = append(f.Changes, writeChange(c))
