@@ -156,6 +156,32 @@ func (p *planner) blockRange(addr schema.Addr) *hcl.Range {
 	return nil
 }
 
+// words looks up what the words mean by which changes name what is not the plan's.
+func (p *planner) words(context.Context) {
+	if !p.o.Refresh {
+		return
+	}
+	seen := p.made()
+	for _, c := range p.plan.Changes {
+		if !made(c) && c.Action != engine.Update {
+			continue
+		}
+		for _, n := range c.Type.Named(engine.Open(c.After)) {
+			key := nameKey{c.Provider, n.Type, n.Name}
+			t := p.plan.Engines.Type(n.Type)
+			if t == nil || seen[key] {
+				continue
+			}
+			seen[key] = true
+			is := engine.Named{By: c.Addr, Provider: c.Provider, Kind: n.Type, Name: n.Name}
+			if obj := p.named(c.Provider, t, n.Name); obj != nil {
+				is.ID = obj.ID
+			}
+			p.plan.Named = append(p.plan.Named, is)
+		}
+	}
+}
+
 // connectNames lets a step that gives a name wait for the one that frees it.
 func (b *builder) connectNames() {
 	for _, c := range b.p.plan.Changes {

@@ -237,7 +237,7 @@ func mountedVolumes(v cty.Value) []schema.Named {
 
 func networksBlock() *schema.Block {
 	return &schema.Block{Nesting: schema.List, Key: []string{"name"}, Attrs: []schema.Attr{
-		{Name: "name", Type: cty.String, Required: true, Doc: "Name or ID of the network."},
+		{Name: "name", Type: cty.String, Required: true, Names: &schema.Naming{Type: Network, ID: "id"}, Doc: "Name or ID of the network."},
 		{Name: "aliases", Type: cty.Set(cty.String), Default: cty.SetValEmpty(cty.String), Doc: "Further names of the container on that network."},
 		{Name: "ipv4_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed address. The network needs a `subnet` of its own for that."},
 		{Name: "ipv6_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed IPv6 address."},
