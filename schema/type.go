@@ -47,7 +47,7 @@ type Type struct {
 	// Remarks says what a reader of the plan should know of a wanted value,
 	// such as a port that is open to the network, in words that follow the
 	// address. It is given the normal form without marks, parts of which may
-	// be unknown.
+	// be unknown: what is sensitive is.
 	Remarks func(cty.Value) []string
 	// Needs says what an object takes of the engine's machine; nil for nothing
 	// that is worth a word. It is given the normal form without marks, parts of
