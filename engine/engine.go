@@ -235,7 +235,7 @@ type Plan struct {
 	Steps   []*Step
 	Outputs []OutputChange // sorted by name, no-ops included
 	Drift   []Drift        // sorted by address
-	// Kept are volumes of ours that no configuration names: listed, not
+	// Kept are objects of ours that no configuration names: listed, not
 	// touched.
 	Kept []*providers.Object
 	// Checks are what the conditions in the configuration came to, in no

@@ -200,7 +200,7 @@ func (s *Stream) notes(p *engine.Plan) error {
 	type note struct{ level, text string }
 	var notes []note
 	for _, o := range p.Kept {
-		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it, since it holds data", o.Kind, o.Name)})
+		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it", o.Kind, o.Name)})
 	}
 	for _, n := range p.Notes {
 		notes = append(notes, note{levelInfo, n})
