@@ -144,7 +144,7 @@ func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags,
 		}
 		autoApprove = true
 	}
-	if wouldChange(p.Plan) {
+	if p.WouldChange() {
 		if err := s.approve(quiet, p.Plan, f, verb, autoApprove); err != nil {
 			return err
 		}
