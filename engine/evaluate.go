@@ -220,7 +220,7 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	if diags.HasErrors() || r.Type.Derive == nil {
 		return v, diags
 	}
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := schema.Unmark(v)
 	derived, err := r.Type.Derive(e.cfg.Root.Dir, bare)
 	if err != nil {
 		return v, append(diags, &hcl.Diagnostic{

@@ -273,7 +273,7 @@ func drawAttr(t *rapid.T, label string, a *Attr) cty.Value {
 		}
 		t.Fatalf("%s: no values of %s", label, a.Type.FriendlyName())
 	}
-	ty := impliedObject(a.Block.Attrs)
+	ty := a.Block.form.of(a.Block.Attrs).obj
 	if a.Block.Nesting == Single {
 		return drawObject(t, label, a.Block.Attrs)
 	}

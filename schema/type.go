@@ -2,8 +2,10 @@ package schema
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
@@ -62,6 +64,27 @@ type Type struct {
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
 	Derive func(dir string, v cty.Value) (cty.Value, error)
+
+	form form
+}
+
+// form is what follows from the rows and is asked for again and again.
+type form struct {
+	once sync.Once
+	obj  cty.Type
+	null cty.Value // nothing set
+}
+
+func (f *form) of(attrs []Attr) *form {
+	f.once.Do(func() {
+		null := make(map[string]cty.Value, len(attrs))
+		for i := range attrs {
+			null[attrs[i].Name] = cty.NullVal(attrs[i].Implied())
+		}
+		f.null = cty.ObjectVal(null)
+		f.obj = f.null.Type()
+	})
+	return f
 }
 
 // Attr is one row of the table.
@@ -143,6 +166,8 @@ type Block struct {
 	Label string
 	// Absent is as that of a Type.
 	Absent map[string]string
+
+	form form
 }
 
 // Nesting says how often a block may be written and what it decodes to.
@@ -208,7 +233,7 @@ func (a *Attr) Implied() cty.Type {
 	if a.Block == nil {
 		return a.Type
 	}
-	obj := impliedObject(a.Block.Attrs)
+	obj := a.Block.form.of(a.Block.Attrs).obj
 	switch a.Block.Nesting {
 	case List:
 		return cty.List(obj)
@@ -222,25 +247,16 @@ func (a *Attr) Implied() cty.Type {
 }
 
 // Implied returns the object type of a resource in its normal form.
-func (t *Type) Implied() cty.Type { return impliedObject(t.Attrs) }
-
-func impliedObject(attrs []Attr) cty.Type {
-	m := make(map[string]cty.Type, len(attrs))
-	for i := range attrs {
-		m[attrs[i].Name] = attrs[i].Implied()
-	}
-	return cty.Object(m)
-}
+func (t *Type) Implied() cty.Type { return t.form.of(t.Attrs).obj }
 
 // Null returns the resource's value with nothing set.
-func (t *Type) Null() cty.Value { return t.Build(nil) }
+func (t *Type) Null() cty.Value { return t.form.of(t.Attrs).null }
 
 // Newer returns the paths of the attributes that a value sets though the
 // engine's API, of the version api, does not have them yet, with the version
 // that does, in the order of the table. The value is in normal form.
 func (t *Type) Newer(v cty.Value, api *version.Version) []Newer {
-	v, _ = v.UnmarkDeep()
-	return newer(t.Attrs, "", v, api)
+	return newer(t.Attrs, "", Bare(v), api)
 }
 
 // Newer is an attribute that an engine is too old for.
@@ -316,9 +332,10 @@ func buildObject(where string, attrs []Attr, set map[string]cty.Value) cty.Value
 
 // With returns the object v with some attributes set to other values.
 func With(v cty.Value, set map[string]cty.Value) cty.Value {
-	vals := v.AsValueMap()
-	for name, x := range set {
-		vals[name] = x
+	if len(set) == 0 {
+		return v
 	}
+	vals := v.AsValueMap()
+	maps.Copy(vals, set)
 	return cty.ObjectVal(vals)
 }

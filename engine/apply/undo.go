@@ -212,7 +212,7 @@ func (u *undoing) asNow(v cty.Value) cty.Value {
 		ids[old.(string)] = now.(string)
 		return true
 	})
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := schema.Unmark(v)
 	now, err := cty.Transform(bare, func(path cty.Path, x cty.Value) (cty.Value, error) {
 		if x.Type() != cty.String || x.IsNull() || !x.IsKnown() {
 			return x, nil

@@ -19,13 +19,12 @@ func (p *planner) cluster(w *wanted) {
 		p.errorf(w.block.Range.Ptr(), "Not supported", "%s: the provider %q has no clusters.", w.addr, w.provider)
 		return
 	}
-	bare, marks := w.value.UnmarkDeepWithPaths()
 	p.claimMembers(w)
 	live := slices.DeleteFunc(p.liveMembers(w.addr), func(o *providers.Object) bool {
 		return slices.ContainsFunc(p.o.Leaving, func(a schema.Addr) bool { return a.String() == o.Owner.Address })
 	})
 	p.plan.Live[w.addr] = live
-	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
+	members, err := lowerer.Lower(w.addr, w.bare, live, p.info(w.provider))
 	if err != nil {
 		p.errorf(w.block.Range.Ptr(), "Invalid configuration", "%s: %v", w.addr, err)
 		return
@@ -39,13 +38,14 @@ func (p *planner) cluster(w *wanted) {
 			continue
 		}
 		value := m.Want
-		if len(marks) > 0 {
+		if len(w.marks) > 0 {
 			value = engine.HideMember(m.Type, value)
 		}
 		mw := &wanted{
-			addr: m.Addr, typ: m.Type, provider: w.provider, value: value, block: w.block,
+			addr: m.Addr, typ: m.Type, provider: w.provider, block: w.block,
 			deps: slices.SortedFunc(slices.Values(append(slices.Clone(w.deps), m.Follows...)), schema.CompareAddr),
 		}
+		mw.wants(value)
 		mw.replace = p.asked(m.Addr)
 		if mw.replace == "" {
 			mw.replace = w.replace
@@ -105,7 +105,6 @@ func (p *planner) madeAnew(m providers.Member) []lead {
 // changes, or if it was never seen whole.
 func (p *planner) whole(w *wanted, changed, anew bool) {
 	k := p.at(w.addr)
-	bare, marks := w.value.UnmarkDeepWithPaths()
 	c := &engine.Change{
 		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: w.deps,
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
@@ -120,7 +119,7 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	c.Before = seen(w.typ, k)
 	// What was configured is the members'; the cluster repeats it as wanted.
 	if !c.Before.IsNull() {
-		c.Before = schema.With(c.Before, notComputed(w.typ, bare))
+		c.Before = schema.With(c.Before, notComputed(w.typ, w.bare))
 	}
 	switch {
 	case p.o.Mode == engine.RefreshOnly && c.Before.IsNull():
@@ -145,7 +144,7 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	} else {
 		p.settleAfter(c, w.value)
 	}
-	c.Before = hideLike(w.typ, c.Before, marks)
+	c.Before = hideLike(w.typ, c.Before, w.marks)
 	p.eval.Set(w.addr, c.After)
 }
 

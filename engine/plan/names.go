@@ -27,7 +27,7 @@ func (p *planner) holder(provider string, t *schema.Type, name string) *found {
 func (p *planner) names(context.Context) {
 	wanted := map[nameKey]*engine.Change{}
 	for _, c := range p.plan.Changes {
-		name := nameOf(bareOf(c.After))
+		name := nameOf(schema.Bare(c.After))
 		if name == "" || c.Type.ByName || c.Type.Virtual || c.Action == engine.Delete || c.Action == engine.Forget {
 			continue
 		}
@@ -212,7 +212,7 @@ func (p *planner) wishes() *wishes {
 			addr := r.Addr.Instance(key)
 			v, _ := eval.Body(r, key)
 			p.wished.addrs[addr] = true
-			bare := bareOf(v)
+			bare := schema.Bare(v)
 			if r.Type.Virtual {
 				p.wishMembers(r, addr, bare)
 			} else {

@@ -334,7 +334,7 @@ func (p *planner) remark(context.Context) {
 		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
 			continue
 		}
-		bare, _ := c.After.UnmarkDeep()
+		bare := schema.Bare(c.After)
 		texts := p.brought(c, bare, made)
 		if c.Type.Remarks != nil {
 			texts = append(texts, c.Type.Remarks(bare)...)
@@ -444,7 +444,7 @@ func (p *planner) made() map[nameKey]bool {
 	out := map[nameKey]bool{}
 	for _, c := range p.plan.Changes {
 		if !c.After.IsNull() {
-			out[nameKey{c.Provider, c.Type.Name, nameOf(bareOf(c.After))}] = true
+			out[nameKey{c.Provider, c.Type.Name, nameOf(schema.Bare(c.After))}] = true
 		}
 	}
 	return out

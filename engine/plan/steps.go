@@ -161,7 +161,7 @@ func (b *builder) makeSteps(c *engine.Change) {
 	}
 	create := func() *engine.Step {
 		s := b.add(engine.DoCreate, c)
-		s.Name = nameOf(bareOf(c.After))
+		s.Name = nameOf(schema.Bare(c.After))
 		if c.Type.ByName {
 			s.Prev = b.p.tagNow(c.Provider, c.Type, s.Name)
 		}
@@ -181,7 +181,7 @@ func (b *builder) makeSteps(c *engine.Change) {
 		}
 		if c.Renamed() {
 			s := target(b.add(engine.DoRename, c))
-			s.Name = nameOf(bareOf(c.After))
+			s.Name = nameOf(schema.Bare(c.After))
 			need(s, b.first[c.Addr])
 			b.rename[c.Addr] = s
 			if b.first[c.Addr] == nil {
