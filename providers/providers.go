@@ -62,6 +62,7 @@ type Info struct {
 	API     string // the version of its API that is spoken: "1.41"; empty where there is none
 	CPUs    int
 	Memory  int64 // bytes
+	GPUs    *int  // that a container can be given; nil where that is not known
 }
 
 // Scope says what to read: the objects of a stack and workspace of any

@@ -64,27 +64,27 @@ type Type struct {
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
 	Derive func(dir string, v cty.Value) (cty.Value, error)
-
-	form form
 }
 
-// form is what follows from the rows and is asked for again and again.
-type form struct {
-	once sync.Once
-	obj  cty.Type
-	null cty.Value // nothing set
-}
+// nullOfRows holds, by the first row of a table that nobody changes any more, the
+// value with nothing set and with it the object type, which a plan asks for
+// several times for each object.
+var nullOfRows sync.Map // *Attr -> cty.Value
 
-func (f *form) of(attrs []Attr) *form {
-	f.once.Do(func() {
-		null := make(map[string]cty.Value, len(attrs))
-		for i := range attrs {
-			null[attrs[i].Name] = cty.NullVal(attrs[i].Implied())
-		}
-		f.null = cty.ObjectVal(null)
-		f.obj = f.null.Type()
-	})
-	return f
+func nullOf(attrs []Attr) cty.Value {
+	if len(attrs) == 0 {
+		return cty.EmptyObjectVal
+	}
+	if v, ok := nullOfRows.Load(&attrs[0]); ok {
+		return v.(cty.Value)
+	}
+	vals := make(map[string]cty.Value, len(attrs))
+	for i := range attrs {
+		vals[attrs[i].Name] = cty.NullVal(attrs[i].Implied())
+	}
+	v := cty.ObjectVal(vals)
+	nullOfRows.Store(&attrs[0], v)
+	return v
 }
 
 // Attr is one row of the table.
@@ -166,8 +166,6 @@ type Block struct {
 	Label string
 	// Absent is as that of a Type.
 	Absent map[string]string
-
-	form form
 }
 
 // Nesting says how often a block may be written and what it decodes to.
@@ -233,7 +231,7 @@ func (a *Attr) Implied() cty.Type {
 	if a.Block == nil {
 		return a.Type
 	}
-	obj := a.Block.form.of(a.Block.Attrs).obj
+	obj := nullOf(a.Block.Attrs).Type()
 	switch a.Block.Nesting {
 	case List:
 		return cty.List(obj)
@@ -247,10 +245,10 @@ func (a *Attr) Implied() cty.Type {
 }
 
 // Implied returns the object type of a resource in its normal form.
-func (t *Type) Implied() cty.Type { return t.form.of(t.Attrs).obj }
+func (t *Type) Implied() cty.Type { return nullOf(t.Attrs).Type() }
 
 // Null returns the resource's value with nothing set.
-func (t *Type) Null() cty.Value { return t.form.of(t.Attrs).null }
+func (t *Type) Null() cty.Value { return nullOf(t.Attrs) }
 
 // Newer returns the paths of the attributes that a value sets though the
 // engine's API, of the version api, does not have them yet, with the version

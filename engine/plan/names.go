@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -145,6 +146,25 @@ func (p *planner) occupied(context.Context) {
 			}
 			p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
 				c.Addr, by.Kind, by.Name, thing, by.Kind)
+		}
+	}
+}
+
+// lacking refuses what asks for more GPUs than its engine has at all: it would be
+// created, and then not start.
+func (p *planner) lacking(context.Context) {
+	for _, c := range p.plan.Changes {
+		info := p.info(c.Provider)
+		if c.Type.Needs == nil || info.GPUs == nil || c.Action != engine.Create && !c.Action.Replaces() {
+			continue
+		}
+		if asks := c.Type.Needs(engine.Open(c.After)).GPUs; asks.N > int64(*info.GPUs) || asks.Open > 0 && *info.GPUs == 0 {
+			has := "none"
+			if *info.GPUs > 0 {
+				has = strconv.Itoa(*info.GPUs)
+			}
+			p.errorf(p.blockRange(c.Addr), "No such GPU", "%s asks for GPUs (%s), and the machine of the engine at %s has %s. Ask for what is there, or use an engine that has them.",
+				c.Addr, engine.GPUs(asks), info.Host, has)
 		}
 	}
 }

@@ -63,6 +63,7 @@ func connect(ctx context.Context, cfg cty.Value) (*connection, error) {
 	}
 	return &connection{client: c, config: conf, info: providers.Info{
 		ID: info.ID, Host: t.host, Version: info.ServerVersion, API: c.ClientVersion(), CPUs: info.NCPU, Memory: info.MemTotal,
+		GPUs: gpusOf(info, t.host, "/"),
 	}}, nil
 }
 

@@ -232,7 +232,11 @@ func usageRows(u engine.Usage) []usageRow {
 	row("Processors", has(int64(u.Machine.CPUs)*1000, engine.Thousandths), func(n schema.Needs) string { return amount(n.CPUs, engine.Thousandths, "without a limit") })
 	row("Memory", has(u.Machine.Memory, engine.Bytes), func(n schema.Needs) string { return amount(n.Memory, engine.Bytes, "without a limit") })
 	row("Shared memory", "", func(n schema.Needs) string { return amount(n.SharedMem, engine.Bytes, "without a limit") })
-	row("GPUs", "", func(n schema.Needs) string {
+	gpus := ""
+	if u.Machine.GPUs != nil {
+		gpus = strconv.Itoa(*u.Machine.GPUs)
+	}
+	row("GPUs", gpus, func(n schema.Needs) string {
 		return amount(n.GPUs, func(n int64) string { return strconv.FormatInt(n, 10) }, "with all there are")
 	})
 	row("Published ports", "", func(n schema.Needs) string {
