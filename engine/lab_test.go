@@ -322,7 +322,14 @@ func tables() []*schema.Type {
 			name,
 			{Name: "driver", Type: cty.String, Change: schema.Replace},
 		}},
-		{Name: "docker_container", Renames: true, Brings: func(v cty.Value) (list []schema.Named) {
+		{Name: "docker_container", Renames: true, Names: func(v cty.Value) (list []schema.Named) {
+			for _, u := range uses("docker_container", v) {
+				if u.Kind != "docker_image" {
+					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
+				}
+			}
+			return list
+		}, Brings: func(v cty.Value) (list []schema.Named) {
 			for _, u := range uses("docker_container", v) {
 				if u.Kind == "docker_volume" {
 					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})

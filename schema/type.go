@@ -55,6 +55,10 @@ type Type struct {
 	// that is worth a word. It is given the normal form without marks, parts of
 	// which may be unknown.
 	Needs func(cty.Value) Needs
+	// Names are the objects of other types that a new object needs and has the
+	// names of in nested blocks: its networks and volumes. It is given the
+	// normal form without marks, parts of which may be unknown.
+	Names func(cty.Value) []Named
 	// Brings names the objects of other types that the engine makes by itself,
 	// unlabelled, where a new object names them and they are not there: the
 	// volumes that a container mounts. It is given the normal form without

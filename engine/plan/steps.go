@@ -121,6 +121,7 @@ func (p *planner) build() []*engine.Step {
 	}
 	b.connectUses()
 	b.connectNames()
+	b.connectWords()
 	b.connectRolling()
 	return b.steps
 }
@@ -501,6 +502,34 @@ func (b *builder) followUses(c *engine.Change) {
 		// A reference orders them already, one way or the other.
 		if from, to := c.Addr.Block(), used.Addr.Block(); !b.refers(from, to) && !b.refers(to, from) {
 			need(b.first[c.Addr], b.first[used.Addr])
+		}
+	}
+}
+
+// connectWords makes an object after what the plan makes for it, where it names
+// that by a word that is no reference. A reference the other way has the last word.
+func (b *builder) connectWords() {
+	makes := map[nameKey]*engine.Step{}
+	for _, c := range b.p.plan.Changes {
+		if made(c) {
+			makes[nameKey{c.Provider, c.Type.Name, nameOf(schema.Bare(c.After))}] = b.first[c.Addr]
+		}
+	}
+	if len(makes) == 0 {
+		return
+	}
+	for _, c := range b.p.plan.Changes {
+		if c.Type.Names == nil || b.first[c.Addr] == nil {
+			continue
+		}
+		for _, n := range c.Type.Names(schema.Bare(c.After)) {
+			on := makes[nameKey{c.Provider, n.Type, n.Name}]
+			if on == nil || n.Name == "" {
+				continue
+			}
+			if from, to := c.Addr.Block(), on.Addr.Block(); !b.refers(from, to) && !b.refers(to, from) {
+				need(b.first[c.Addr], on)
+			}
 		}
 	}
 }

@@ -154,6 +154,7 @@ func containerTable() *schema.Type {
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
 		Needs:     containerNeeds,
+		Names:     namedByContainer,
 		Brings:    mountedVolumes,
 		Derive:    deriveUploads,
 	}
@@ -231,6 +232,20 @@ func mountedVolumes(v cty.Value) []schema.Named {
 		if m.IsKnown() {
 			add(m, "volume_name")
 		}
+	}
+	return out
+}
+
+// namedByContainer is what must be there before a container is created.
+func namedByContainer(v cty.Value) []schema.Named {
+	out := mountedVolumes(v)
+	for _, n := range blocks(v, "networks_advanced") {
+		if n.IsKnown() {
+			out = append(out, schema.Named{Type: Network, Name: text(n, "name")})
+		}
+	}
+	if mode := text(v, "network_mode"); mode != "" && !strings.Contains(mode, ":") {
+		out = append(out, schema.Named{Type: Network, Name: mode}) // or "host": no network of ours has such a name
 	}
 	return out
 }
