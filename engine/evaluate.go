@@ -225,7 +225,7 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	if err != nil {
 		return v, append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Invalid configuration",
-			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), err), Subject: r.Range.Ptr(),
+			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), schema.Discreet(err, v)), Subject: r.Range.Ptr(),
 		})
 	}
 	return derived.MarkWithPaths(marks), diags
