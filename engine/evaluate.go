@@ -225,10 +225,17 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	if err != nil {
 		return v, append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Invalid configuration",
-			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), err), Subject: r.Range.Ptr(),
+			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), schema.Discreet(v, err)), Subject: r.Range.Ptr(),
 		})
 	}
-	return derived.MarkWithPaths(marks), diags
+	derived = derived.MarkWithPaths(marks)
+	if r.Type.Virtual && len(marks) > 0 {
+		// What a cluster's secrets tell shows where they are not known.
+		if open, err := r.Type.Derive(e.cfg.Root.Dir, Open(v)); err == nil {
+			derived = veil(r.Type, derived, open)
+		}
+	}
+	return derived, diags
 }
 
 // Conditions evaluates pre- or postconditions of an instance. One that is

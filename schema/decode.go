@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -47,12 +48,20 @@ func (t *Type) Decode(body hcl.Body, ctx *hcl.EvalContext) (cty.Value, hcl.Diagn
 // discreet is what a problem of the value v says, less the strings in v that
 // are secrets.
 func (t *Type) discreet(v cty.Value, p Problem) string {
-	for _, s := range Secrets(v) {
-		if strings.Contains(p.Detail, s) {
-			return fmt.Sprintf("%s: %s.", cmp.Or(p.Attr, t.Name), errHidden)
-		}
+	if err := Discreet(v, errors.New(p.Detail)); errors.Is(err, errHidden) {
+		return fmt.Sprintf("%s: %s.", cmp.Or(p.Attr, t.Name), errHidden)
 	}
 	return p.Detail
+}
+
+// Discreet returns an error about the value v, or one that stands for it where
+// it quotes a secret in v.
+func Discreet(v cty.Value, err error) error {
+	text := err.Error()
+	if slices.ContainsFunc(Secrets(v), func(s string) bool { return strings.Contains(text, s) }) {
+		return errHidden
+	}
+	return err
 }
 
 // errHidden stands for an error that may quote a secret.

@@ -201,7 +201,6 @@ type lowering struct {
 	once    sync.Once
 	members map[schema.Addr]providers.Member
 	secrets []string // the cluster's
-	secret  bool     // something of the cluster's is sensitive
 	err     error
 }
 
@@ -225,9 +224,8 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 			l.err = fmt.Errorf("the provider %q has no clusters", c.Provider)
 			return
 		}
-		bare, marks := want.UnmarkDeep()
-		l.secret, l.secrets = len(marks) > 0, schema.Secrets(want)
-		list, err := lowerer.Lower(cluster, bare, r.p.Live[cluster], eng.Info())
+		l.secrets = schema.Secrets(want)
+		list, err := engine.Lower(lowerer, cluster, want, r.p.Live[cluster], eng.Info())
 		if err != nil {
 			l.err = err
 			return
@@ -243,9 +241,6 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 	m, ok := l.members[c.Addr]
 	if !ok {
 		return cty.NilVal, errors.New("it was planned, but the values that are known now do not ask for it; plan again")
-	}
-	if l.secret {
-		return engine.HideMember(m.Type, m.Want), nil
 	}
 	return m.Want, nil
 }

@@ -19,13 +19,12 @@ func (p *planner) cluster(w *wanted) {
 		p.errorf(w.block.Range.Ptr(), "Not supported", "%s: the provider %q has no clusters.", w.addr, w.provider)
 		return
 	}
-	bare, marks := w.value.UnmarkDeepWithPaths()
 	p.claimMembers(w)
 	live := slices.DeleteFunc(p.liveMembers(w.addr), func(o *providers.Object) bool {
 		return slices.ContainsFunc(p.o.Leaving, func(a schema.Addr) bool { return a.String() == o.Owner.Address })
 	})
 	p.plan.Live[w.addr] = live
-	members, err := lowerer.Lower(w.addr, bare, live, p.info(w.provider))
+	members, err := engine.Lower(lowerer, w.addr, w.value, live, p.info(w.provider))
 	if err != nil {
 		p.errorf(w.block.Range.Ptr(), "Invalid configuration", "%s: %v", w.addr, err)
 		return
@@ -38,12 +37,8 @@ func (p *planner) cluster(w *wanted) {
 		if !takes[m.Addr] && len(leads) == 0 {
 			continue
 		}
-		value := m.Want
-		if len(marks) > 0 {
-			value = engine.HideMember(m.Type, value)
-		}
 		mw := &wanted{
-			addr: m.Addr, typ: m.Type, provider: w.provider, value: value, block: w.block,
+			addr: m.Addr, typ: m.Type, provider: w.provider, value: m.Want, block: w.block,
 			deps: slices.SortedFunc(slices.Values(append(slices.Clone(w.deps), m.Follows...)), schema.CompareAddr),
 		}
 		mw.replace = p.asked(m.Addr)

@@ -334,10 +334,10 @@ func (p *planner) remark(context.Context) {
 		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
 			continue
 		}
-		bare, _ := c.After.UnmarkDeep()
-		texts := p.brought(c, bare, made)
+		open := engine.Open(c.After)
+		texts := p.brought(c, open, made)
 		if c.Type.Remarks != nil {
-			texts = append(texts, c.Type.Remarks(bare)...)
+			texts = append(texts, c.Type.Remarks(open)...)
 		}
 		for _, text := range texts {
 			n := note{c.Addr.Block(), text}
@@ -420,12 +420,12 @@ func (p *planner) matched(asked schema.Addr) bool {
 
 // brought says what the engine makes by itself for a new object, since nobody
 // declares it: it is not ours, so no destroy removes it.
-func (p *planner) brought(c *engine.Change, bare cty.Value, made map[nameKey]bool) []string {
+func (p *planner) brought(c *engine.Change, v cty.Value, made map[nameKey]bool) []string {
 	if c.Type.Brings == nil || !p.o.Refresh || (c.Action != engine.Create && !c.Action.Replaces()) {
 		return nil
 	}
 	var texts []string
-	for _, n := range c.Type.Brings(bare) {
+	for _, n := range c.Type.Brings(v) {
 		t := p.plan.Engines.Type(n.Type)
 		if t == nil || p.named(c.Provider, t, n.Name) != nil || made[nameKey{c.Provider, n.Type, ""}] {
 			continue
