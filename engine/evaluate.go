@@ -27,6 +27,7 @@ type Evaluator struct {
 	vars      map[string]cty.Value
 	workspace string
 	functions map[string]function.Function
+	files     *schema.Files
 
 	mu         sync.Mutex
 	expansions map[schema.Addr]*Expansion // by block
@@ -47,9 +48,11 @@ type Expansion struct {
 // NewEvaluator returns an evaluator that knows the variables only. vars holds
 // every variable of the root module, converted and marked.
 func NewEvaluator(cfg *schema.Config, vars map[string]cty.Value, workspace string) *Evaluator {
+	files := &schema.Files{}
 	return &Evaluator{
 		cfg: cfg, vars: vars, workspace: workspace,
-		functions:  schema.Functions(cfg.Root.Dir),
+		functions:  schema.Functions(cfg.Root.Dir, files),
+		files:      files,
 		expansions: map[schema.Addr]*Expansion{},
 		instances:  map[schema.Addr]cty.Value{},
 		blocks:     map[schema.Addr]cty.Value{},
@@ -73,6 +76,9 @@ func (e *Evaluator) Fresh(pending func(schema.Addr) bool) *Evaluator {
 	}
 	return f
 }
+
+// Files are those that the configuration has read with its functions so far.
+func (e *Evaluator) Files() *schema.Files { return e.files }
 
 // Config returns the configuration that is evaluated.
 func (e *Evaluator) Config() *schema.Config { return e.cfg }

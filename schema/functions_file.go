@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -29,8 +30,7 @@ const maxTemplateDepth = 32
 
 // fileFunctions are those that take paths. A relative path starts from baseDir,
 // wherever the process runs.
-func fileFunctions(baseDir string, depth int) map[string]function.Function {
-	d := folder(baseDir)
+func fileFunctions(d folder, depth int) map[string]function.Function {
 	content := func(f func([]byte) (string, error)) function.Function {
 		return stringFunc("path", func(path string) (string, error) {
 			data, err := d.read(path)
@@ -68,14 +68,52 @@ func fileFunctions(baseDir string, depth int) map[string]function.Function {
 	}
 }
 
-type folder string
+// folder is where relative paths start; what is read there is noted in files,
+// which may be nil.
+type folder struct {
+	dir   string
+	files *Files
+}
+
+// Files are those that functions have read, with what was in them.
+type Files struct {
+	mu   sync.Mutex
+	sums map[string][sha256.Size]byte
+}
+
+func (f *Files) note(path string, data []byte) {
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sums == nil {
+		f.sums = map[string][sha256.Size]byte{}
+	}
+	f.sums[path] = sha256.Sum256(data)
+}
+
+// Digest is the same for the same files with the same content, nil for none. A
+// file may hold a secret that is guessed, so it is not to be written down as it is.
+func (f *Files) Digest() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.sums) == 0 {
+		return nil
+	}
+	h := sha256.New()
+	for _, path := range sortedKeys(f.sums) {
+		fmt.Fprintf(h, "%q %x\n", path, f.sums[path])
+	}
+	return h.Sum(nil)
+}
 
 func (d folder) resolve(path string) string {
 	path, err := expandHome(path)
 	if err != nil || filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(string(d), path)
+	return filepath.Join(d.dir, path)
 }
 
 func (d folder) read(path string) ([]byte, error) {
@@ -86,6 +124,7 @@ func (d folder) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
+	d.files.note(path, data)
 	return data, nil
 }
 
@@ -194,7 +233,7 @@ func (d folder) render(path string, vars map[string]cty.Value, depth int) (cty.V
 				path, rng.Start.Line, t.RootName(), didYouMean(t.RootName(), sortedKeys(vars)))
 		}
 	}
-	v, diags := expr.Value(&hcl.EvalContext{Variables: vars, Functions: functionsAt(string(d), depth+1)})
+	v, diags := expr.Value(&hcl.EvalContext{Variables: vars, Functions: functionsAt(d, depth+1)})
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}

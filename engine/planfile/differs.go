@@ -11,6 +11,7 @@ import (
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
+	"github.com/gapool/gapool/state"
 )
 
 // Differs says where the plan, made again now, is another one than f: none
@@ -29,7 +30,12 @@ func (f *File) Differs(now *File, typeOf func(string) *schema.Type) []string {
 	if !sameList(f.DataLoss, now.DataLoss) {
 		out = append(out, "other data would be lost")
 	}
-	return append(out, f.otherOutputs(now)...)
+	out = append(out, f.otherOutputs(now)...)
+	if len(out) == 0 && (f.Files != "" || now.reads != nil) && !state.VerifySecret(f.Files, now.reads) {
+		// Nothing else shows it: what was read goes into what is secret.
+		out = append(out, "a file that the configuration reads, with file(), templatefile() or the like, has changed")
+	}
+	return out
 }
 
 func (f *File) otherOrigin(now *File) []string {

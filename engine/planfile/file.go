@@ -3,7 +3,7 @@
 //
 // A File has all that the plan's views print and all that the plan assumes: the
 // stack's lineage and generation, the engines, a digest of the configuration,
-// the variables, and of each address its object's ID and attributes or that
+// the variables, a hash of the files that it reads, and of each address its object's ID and attributes or that
 // there is none. It has no secret: what is sensitive is a mark in a value, a
 // sensitive variable is a salted hash.
 //
@@ -41,6 +41,10 @@ type File struct {
 	Sources    map[string]string   `json:"sources,omitempty"` // file of the configuration → digest
 	Variables  map[string]Variable `json:"variables,omitempty"`
 	Engines    map[string]Engine   `json:"engines,omitempty"` // by provider key
+	// Files is a salted hash of the files that the configuration has read with
+	// its functions; reads is what it is of, nil in a file that was read back.
+	Files string `json:"files,omitempty"`
+	reads []byte
 
 	// What it decides.
 	Changes    []change        `json:"changes"`
@@ -191,6 +195,13 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	if p.Engines != nil {
 		for key, info := range p.Engines.Known() {
 			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory}
+		}
+	}
+	if p.Evaluator != nil {
+		if f.reads = p.Evaluator.Files().Digest(); f.reads != nil {
+			if f.Files, err = state.HashSecret(f.reads); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, c := range p.Changes {
