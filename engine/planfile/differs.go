@@ -31,7 +31,7 @@ func (f *File) Differs(now *File, typeOf func(string) *schema.Type) []string {
 		out = append(out, "other data would be lost")
 	}
 	out = append(out, f.otherOutputs(now)...)
-	if len(out) == 0 && (f.Files != "" || now.reads != nil) && !state.VerifySecret(f.Files, now.reads) {
+	if len(out) == 0 && f.Files != now.Files && !state.VerifySecret(f.Files, now.reads) {
 		// Nothing else shows it: what was read goes into what is secret.
 		out = append(out, "a file that the configuration reads, with file(), templatefile() or the like, has changed")
 	}
