@@ -31,19 +31,19 @@ func Members(l providers.Lowerer, cluster schema.Addr, want cty.Value, live []*p
 		return nil, fmt.Errorf("which members there are depends on a sensitive value, and every listing shows them; use nonsensitive() if it is no secret (%w)", err)
 	}
 	for i := range members {
-		members[i].Want = hideMember(members[i].Want, open[i].Want)
+		members[i].Want = hideLike(members[i].Want, open[i].Want)
 	}
 	return members, nil
 }
 
-// hideMember marks what of a member is otherwise than in one that was made
-// without the secrets. One secret in a map hides one key.
-func hideMember(v, open cty.Value) cty.Value {
+// hideLike marks what of a value is otherwise than in one that was made without
+// the secrets. One secret in a map hides one key.
+func hideLike(v, open cty.Value) cty.Value {
 	vals := v.AsValueMap()
 	for name, x := range vals {
 		o := open.GetAttr(name)
 		switch {
-		case x.RawEquals(o):
+		case schema.IsSensitive(x) || x.RawEquals(o):
 		case x.Type().IsMapType() && !x.IsNull() && x.LengthInt() > 0 && o.IsKnown() && !o.IsNull():
 			entries, others := x.AsValueMap(), o.AsValueMap()
 			for key, e := range entries {

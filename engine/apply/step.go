@@ -272,11 +272,15 @@ func (r *runner) request(s *engine.Step) *providers.Request {
 	if s.Target != nil && r.p.Approved[s.Addr] {
 		ends = s.Target.Work
 	}
-	return &providers.Request{
+	req := &providers.Request{
 		Ends: ends,
 		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr), Force: r.p.Force,
-		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
+	req.Report = func(p providers.Progress) {
+		p.Stage, p.Line = without(p.Stage, req.Sensitive), without(p.Line, req.Sensitive)
+		r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p})
+	}
+	return req
 }
 
 // prior is the step's target with its settings.
@@ -671,6 +675,7 @@ func (r *runner) verify(ctx context.Context, s *engine.Step) (*providers.Object,
 	w := r.work[c.Addr]
 	req := r.request(s)
 	req.Want, _ = w.want.UnmarkDeep()
+	req.Sensitive = r.secrets(c.Addr)
 	req.Name = nameOf(req.Want)
 	verb := res.Create
 	if s.Verb == engine.DoUpdate {

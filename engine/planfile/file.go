@@ -3,10 +3,9 @@
 //
 // A File has all that the plan's views print and all that the plan assumes: the
 // stack's lineage and generation, the engines, a digest of the configuration,
-// the variables, of each address its object's ID and attributes or that there
-// is none, and what each name means that is not the plan's own. It has no
-// secret: what is sensitive is a mark in a value, a sensitive variable is a
-// salted hash, and so are all secrets that are planned.
+// the variables, of each address its object's ID and attributes or that there is
+// none, and what each name means that is not the plan's own. It has no secret: what is sensitive is a mark in a value, a
+// sensitive variable is a salted hash, and so are all secrets that are planned.
 //
 // A File is not applied itself. The apply makes the plan again from the same
 // inputs, writes it down in the same way and refuses, before its first change,
