@@ -26,6 +26,7 @@ type decision struct {
 type decidedChange struct {
 	Addr    schema.Addr                `json:"address"`
 	Kind    string                     `json:"kind"`
+	On      string                     `json:"provider"` // the engine's key in the configuration, not which one it leads to
 	Action  engine.Action              `json:"action"`
 	Cause   engine.Cause               `json:"cause"`
 	OnlyIf  []string                   `json:"only_if"`
@@ -60,7 +61,7 @@ func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 			return "", damaged(c.Addr, err)
 		}
 		d.Changes = append(d.Changes, decidedChange{
-			Addr: c.Addr, Kind: c.Kind, Action: c.Action, Cause: c.Cause, OnlyIf: c.OnlyIf, Prev: c.Prev,
+			Addr: c.Addr, Kind: c.Kind, On: c.Provider, Action: c.Action, Cause: c.Cause, OnlyIf: c.OnlyIf, Prev: c.Prev,
 			Adopted: c.Adopted, Protect: c.Protect,
 			Before: portable(c.Before, t), After: portable(c.after(), t),
 		})
