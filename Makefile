@@ -20,7 +20,7 @@ demo: ## a Ray cluster and a genetic algorithm on it, from nothing
 	@scripts/demo
 
 .PHONY: test
-test: ## every test: vet, units, real Docker, real Ray
+test: ## every test: vet, units, real Docker, real Ray, a real browser
 	@scripts/test
 
 .PHONY: bench

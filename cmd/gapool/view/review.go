@@ -137,7 +137,7 @@ func blockDiff(a engine.Action, header string, rows []Node) string {
 	s := Style{margin: true}
 	fmt.Fprintf(&b, "%s%s {\n", s.start(0, a), header)
 	writeNodes(&b, rows, 1, false, s)
-	fmt.Fprintf(&b, "%s}\n", s.start(0, engine.NoOp))
+	fmt.Fprintf(&b, "%s}\n", s.start(0, s.inside(a)))
 	return b.String()
 }
 
