@@ -19,9 +19,10 @@ const (
 	// whoever comes while ten others, of anybody, have not logged in yet
 	// (MaxStartups).
 	sshLogins = 4
-	// sshIdle is how many connections over SSH are kept for the next calls. Each
-	// costs a login, and an apply has some ten calls at work at once.
-	sshIdle = 16
+	// sshConns is how many connections over SSH there are at most, and all are
+	// kept for the next call: each costs a login. No call waits for another one,
+	// and streams, which may, have connections of their own.
+	sshConns = 16
 )
 
 // sshOpts are the client's options for an engine at an ssh:// host, which the
@@ -32,8 +33,9 @@ func sshOpts(host string) ([]client.Opt, error) {
 		return nil, err
 	}
 	d := &sshDialer{dial: helper.Dialer, logins: make(chan struct{}, sshLogins)}
+	transport := &http.Transport{DialContext: d.Dial, MaxConnsPerHost: sshConns, MaxIdleConnsPerHost: sshConns}
 	return []client.Opt{
-		client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: d.Dial, MaxIdleConnsPerHost: sshIdle}}),
+		client.WithHTTPClient(&http.Client{Transport: transport}),
 		client.WithHost(helper.Host), client.WithDialContext(d.Dial),
 	}, nil
 }
