@@ -31,7 +31,6 @@ type forge struct {
 	mu       sync.Mutex
 	now      time.Time // of the forge: later at each look
 	requests []*mergeRequest
-	calls    []string
 }
 
 // mergeRequest is a pull request or a merge request.
@@ -59,7 +58,6 @@ func newForge(t *testing.T, bot string, handler func(*forge) http.Handler) *forg
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.calls = append(f.calls, r.Method+" "+r.URL.Path)
 		calls.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
@@ -166,15 +164,15 @@ func (f *forge) request(number string) *mergeRequest {
 	return nil
 }
 
-func (f *forge) comment(id string) (*mergeRequest, *comment) {
+func (f *forge) comment(id string) *comment {
 	for _, r := range f.requests {
 		for _, c := range r.comments {
 			if strconv.Itoa(c.id) == id {
-				return r, c
+				return c
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // object is one of JSON.
@@ -234,15 +232,15 @@ func github(f *forge) http.Handler {
 		answer(w, rest(f.write(f.request(r.PathValue("n")), f.bot, body(r))))
 	})
 	handle("PATCH /repos/lab/pools/issues/comments/{id}", "pull-requests:write", func(w http.ResponseWriter, r *http.Request) {
-		_, c := f.comment(r.PathValue("id"))
+		c := f.comment(r.PathValue("id"))
 		f.edit(c, f.bot, body(r))
 		answer(w, rest(c))
 	})
-	handle("GET /repos/lab/pools/commits/{sha}/pulls", "pull-requests:read", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, list(slices.DeleteFunc(slices.Clone(f.requests), func(m *mergeRequest) bool { return m.merged != r.PathValue("sha") }),
-			func(m *mergeRequest) object {
-				return object{"number": m.number, "merged_at": f.time(), "merge_commit_sha": m.merged, "base": object{"ref": "main"}}
-			}))
+	handle("GET /repos/lab/pools/commits/{sha}/pulls", "pull-requests:read", func(w http.ResponseWriter, _ *http.Request) {
+		// Others have the commit too, on their way elsewhere or merged later.
+		answer(w, list(f.requests, func(m *mergeRequest) object {
+			return object{"number": m.number, "merged_at": orNull(m.merged), "merge_commit_sha": orNull(m.merged), "base": object{"ref": "main"}}
+		}))
 	})
 	actor := func(login string) any {
 		switch {
@@ -324,7 +322,7 @@ func gitlab(f *forge) http.Handler {
 		answer(w, note(f.write(f.request(r.PathValue("n")), f.bot, form(r))))
 	})
 	handle("PUT "+project+"/merge_requests/{n}/notes/{id}", func(w http.ResponseWriter, r *http.Request) {
-		_, c := f.comment(r.PathValue("id"))
+		c := f.comment(r.PathValue("id"))
 		f.edit(c, f.bot, form(r))
 		answer(w, note(c))
 	})
@@ -334,10 +332,13 @@ func gitlab(f *forge) http.Handler {
 		})})
 	})
 	handle("GET "+project+"/repository/commits/{sha}/merge_requests", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, list(slices.DeleteFunc(slices.Clone(f.requests), func(m *mergeRequest) bool { return m.merged != r.PathValue("sha") }),
-			func(m *mergeRequest) object {
-				return object{"iid": m.number, "state": "merged", "target_branch": "main", "sha": m.head, "merge_commit_sha": m.merged, "squash_commit_sha": nil}
-			}))
+		if r.FormValue("state") != "merged" {
+			f.t.Errorf("asked for %s", r.URL)
+		}
+		merged := slices.DeleteFunc(slices.Clone(f.requests), func(m *mergeRequest) bool { return m.merged == "" })
+		answer(w, list(merged, func(m *mergeRequest) object {
+			return object{"iid": m.number, "state": "merged", "target_branch": "main", "sha": m.head, "merge_commit_sha": m.merged, "squash_commit_sha": nil}
+		}))
 	})
 	handle("POST /api/graphql", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {

@@ -120,8 +120,8 @@ func (s *sshServer) serve(conn net.Conn, config *ssh.ServerConfig, socket string
 			continue
 		}
 		for r := range requests {
-			var exec struct{ Command string }
-			known := r.Type == "exec" && ssh.Unmarshal(r.Payload, &exec) == nil && exec.Command == "docker system dial-stdio"
+			var call struct{ Command string }
+			known := r.Type == "exec" && ssh.Unmarshal(r.Payload, &call) == nil && call.Command == "docker system dial-stdio"
 			if r.WantReply {
 				_ = r.Reply(known, nil) // it may be gone
 			}
@@ -163,12 +163,12 @@ func (s *sshServer) seen() (logins, refused int) {
 // test that is not where it should look.
 func sshIn(t *testing.T) string {
 	t.Helper()
-	real, err := exec.LookPath("ssh")
+	command, err := exec.LookPath("ssh")
 	if err != nil {
 		t.Fatalf("%v; install it (openssh-client), or run make test, which does", err)
 	}
 	dir := t.TempDir()
-	text := "#!/bin/sh\nexec " + real + ` -F none -o IdentitiesOnly=yes -i "$HOME/.ssh/id_ed25519" -o "UserKnownHostsFile=$HOME/.ssh/known_hosts" -o GlobalKnownHostsFile=none "$@"` + "\n"
+	text := "#!/bin/sh\nexec " + command + ` -F none -o IdentitiesOnly=yes -i "$HOME/.ssh/id_ed25519" -o "UserKnownHostsFile=$HOME/.ssh/known_hosts" -o GlobalKnownHostsFile=none "$@"` + "\n"
 	if err := os.WriteFile(filepath.Join(dir, "ssh"), []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
