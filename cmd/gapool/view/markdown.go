@@ -326,7 +326,7 @@ func (m *markdown) kept() {
 	for _, o := range m.p.Kept {
 		lines = append(lines, "- "+code(o.Kind+" "+strconv.Quote(o.Name)))
 	}
-	m.add("**Kept**, though no configuration names them, since they hold data:\n\n" + m.cut(lines, keptBudget, "kept objects"))
+	m.add("**Kept**, though no configuration names them:\n\n" + m.cut(lines, keptBudget, "kept objects"))
 }
 
 func (m *markdown) notes() {
