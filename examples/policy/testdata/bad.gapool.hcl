@@ -99,7 +99,7 @@ resource "ray_cluster" "pool" {
   network = docker_network.lab.name
 
   head {
-    dashboard_port = 8265
+    dashboard_port = 28265
     dashboard_ip   = "0.0.0.0"
   }
 

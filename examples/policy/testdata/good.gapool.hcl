@@ -20,7 +20,7 @@ resource "docker_container" "database" {
 
   ports {
     internal = 5432
-    external = 5432
+    external = 25432
     ip       = "127.0.0.1"
   }
 
@@ -46,7 +46,7 @@ resource "ray_cluster" "pool" {
   network = docker_network.lab.name
 
   head {
-    dashboard_port = 8265
+    dashboard_port = 28265
   }
 
   worker_group "cpu" {
