@@ -271,6 +271,9 @@ type Plan struct {
 	// Recovered is what the calls came to that an earlier run left in doubt;
 	// the apply writes it down before its first change.
 	Recovered []Recovered
+	// Named is what the words mean by which changes name objects that are not
+	// among the plan's own, each word once, in the order of the changes.
+	Named []Named
 	// Live are the objects that each cluster was lowered with.
 	Live map[schema.Addr][]*providers.Object
 
@@ -293,6 +296,15 @@ type Check struct {
 	Name    string      // of a variable or an output
 	Addr    schema.Addr // of an instance of a resource
 	Unknown bool        // one of the conditions is known after the apply only
+}
+
+// Named is what a word means on an engine.
+type Named struct {
+	By       schema.Addr // the first that names it
+	Provider string
+	Kind     string // a resource type
+	Name     string
+	ID       string // empty where nothing has that name
 }
 
 // Recovered is what is known of an address after the call N of an earlier run.

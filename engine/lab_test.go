@@ -322,14 +322,7 @@ func tables() []*schema.Type {
 			name,
 			{Name: "driver", Type: cty.String, Change: schema.Replace},
 		}},
-		{Name: "docker_container", Renames: true, Names: func(v cty.Value) (list []schema.Named) {
-			for _, u := range uses("docker_container", v) {
-				if u.Kind != "docker_image" {
-					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
-				}
-			}
-			return list
-		}, Brings: func(v cty.Value) (list []schema.Named) {
+		{Name: "docker_container", Renames: true, Brings: func(v cty.Value) (list []schema.Named) {
 			for _, u := range uses("docker_container", v) {
 				if u.Kind == "docker_volume" {
 					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
@@ -350,7 +343,7 @@ func tables() []*schema.Type {
 			{Name: "swap", Type: cty.Number, Change: schema.Replace, ReplaceIf: func(_, want cty.Value) bool { return want.IsNull() }},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
 			{Name: "network", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
-				{Name: "name", Type: cty.String, Required: true},
+				{Name: "name", Type: cty.String, Required: true, Names: &schema.Naming{Type: "docker_network", ID: "id"}},
 			}}},
 			{Name: "mount", Change: schema.Replace, Block: &schema.Block{Nesting: schema.List, Key: []string{"volume"}, Attrs: []schema.Attr{
 				{Name: "volume", Type: cty.String, Required: true},

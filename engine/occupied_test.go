@@ -47,15 +47,43 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 	l.world.Stop("docker_container", "one")
 	l.write(image + box("one", "memory = 80"))
 	l.apply()
-	for _, config := range []string{box("two", "memory = 80"), box("one", "memory = 80\n  env = { A = \"2\" }")} {
-		l.write(image + config)
-		if _, err := l.run(false); err != nil {
+	for _, c := range []struct{ config, steps string }{
+		{box("two", "memory = 80"), "create docker_container.two after [0]"},
+		{box("one", "memory = 80\n  env = { A = \"2\" }"), "create docker_container.one after [0]"},
+		{ // the new one waits for the old one, which goes last
+			box("one", "memory = 81\n  env = { A = \"2\" }\n  lifecycle { create_before_destroy = true }") + box("two", "memory = 80"),
+			"create docker_container.two after [3]",
+		},
+	} {
+		l.write(image + c.config)
+		p, err := l.run(false)
+		if err != nil {
 			t.Errorf("one that goes is in the way: %v", explain(err))
+		} else if got := sketch(p); !strings.Contains(got, c.steps) {
+			t.Errorf("one takes over what another one has, and the steps are not %q:\n%s", c.steps, got)
 		}
 	}
+	// Each is to have what the other one has: one of them gives way.
+	const anew = "\n  env = { A = \"2\" }\n  lifecycle { create_before_destroy = true }"
+	l.write(image + box("one", "memory = 80") + box("two", "memory = 81"))
+	l.apply()
+	l.write(image + box("one", "memory = 81"+anew) + box("two", "memory = 80"+anew))
+	l.apply()
+	l.settled()
+	l.write(image + box("one", "memory = 80"))
+	l.apply()
 	l.write("variable \"secret\" {\n  default   = 80\n  sensitive = true\n}\n" + image + box("one", "memory = 80") + box("two", "memory = var.secret"))
 	if _, err := l.run(false); err != nil {
 		t.Errorf("a secret is looked for: %v", explain(err))
+	}
+
+	const secret = "variable \"secret\" {\n  default   = 8080\n  sensitive = true\n}\n"
+	l.write(secret + image + box("one", "memory = var.secret"))
+	l.apply()
+	l.write(secret + image + box("one", "memory = var.secret"+anew))
+	_, err = l.run(false)
+	if want := "the new one cannot be made while the old one has what it is to have and is sensitive"; err == nil || !strings.Contains(explain(err).Error(), want) {
+		t.Errorf("the plan says %v, not %q", err, want)
 	}
 }
 

@@ -325,18 +325,3 @@ func OutputValue(o state.Output) (cty.Value, error) {
 	}
 	return ctyjson.Unmarshal(o.Value, ty)
 }
-
-// HideMember marks what may hold a secret of the cluster's in a member: marks
-// do not follow through the lowering, so all that the table compares live is
-// hidden.
-func HideMember(t *schema.Type, v cty.Value) cty.Value {
-	vals := v.AsValueMap()
-	for i := range t.Attrs {
-		if a := &t.Attrs[i]; a.Live || a.Sensitive || a.Name == "command" || a.Name == "labels" {
-			if x := vals[a.Name]; !x.IsNull() {
-				vals[a.Name] = x.Mark(schema.SensitiveMark)
-			}
-		}
-	}
-	return cty.ObjectVal(vals)
-}

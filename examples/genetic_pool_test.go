@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +217,7 @@ func newPool(t *testing.T) *pool {
 // algorithm runs while workers come and go, one dies, all is removed.
 func TestGeneticPool(t *testing.T) {
 	p := newPool(t)
+	lines := commandLines(t)
 	r := p.apply()
 	wants(t, r.stdout, "Apply complete!", `dashboard_url  = "`+p.dashboard+`"`, `head_address   = "`+p.head()+`:6379"`)
 	p.token = p.docker("exec", p.head(), "cat", "/run/ray/token")
@@ -238,6 +240,15 @@ func TestGeneticPool(t *testing.T) {
 	}
 	if files := p.files() + r.stdout + r.stderr; strings.Contains(files, p.token) {
 		t.Error("the cluster's token is in clear in what gapool wrote")
+	}
+	all := lines()
+	if !slices.ContainsFunc(all, func(l string) bool { return strings.Contains(l, "ray start") }) {
+		t.Error("not even ray start was seen among the processes")
+	}
+	for _, line := range all {
+		if strings.Contains(line, p.token) {
+			t.Errorf("the cluster's token is an argument: %s", line)
+		}
 	}
 
 	t.Log("workers come and go under a running algorithm")

@@ -225,7 +225,8 @@ type Lingerer interface {
 // its members.
 type Lowerer interface {
 	// Lower returns the wanted members of the cluster. It is pure: want is the
-	// cluster's value, which may hold unknown values but no marks; live are
+	// cluster's value, which may hold unknown values but no marks, and what
+	// follows from an unknown value is unknown in a member; live are
 	// the objects that are the cluster's members now, with their addresses in
 	// Owner.Address; info is zero where no engine was asked. A live member that
 	// stays keeps its address; one that is not returned is to be deleted.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -46,12 +47,23 @@ func (t *Type) Decode(body hcl.Body, ctx *hcl.EvalContext) (cty.Value, hcl.Diagn
 // discreet is what a problem of the value v says, less the strings in v that
 // are secrets.
 func (t *Type) discreet(v cty.Value, p Problem) string {
-	for _, s := range Secrets(v) {
-		if strings.Contains(p.Detail, s) {
-			return fmt.Sprintf("%s: %s.", cmp.Or(p.Attr, t.Name), errHidden)
-		}
+	if quotes(p.Detail, v) {
+		return fmt.Sprintf("%s: %s.", cmp.Or(p.Attr, t.Name), errHidden)
 	}
 	return p.Detail
+}
+
+// Discreet returns what is wrong with a value, or, where that has a secret of the
+// value in it, an error that only says so.
+func Discreet(err error, v cty.Value) error {
+	if err != nil && quotes(err.Error(), v) {
+		return errHidden
+	}
+	return err
+}
+
+func quotes(text string, v cty.Value) bool {
+	return slices.ContainsFunc(Secrets(v), func(s string) bool { return strings.Contains(text, s) })
 }
 
 // errHidden stands for an error that may quote a secret.

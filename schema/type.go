@@ -49,16 +49,12 @@ type Type struct {
 	// Remarks says what a reader of the plan should know of a wanted value,
 	// such as a port that is open to the network, in words that follow the
 	// address. It is given the normal form without marks, parts of which may
-	// be unknown.
+	// be unknown: what is sensitive is.
 	Remarks func(cty.Value) []string
 	// Needs says what an object takes of the engine's machine; nil for nothing
 	// that is worth a word. It is given the normal form without marks, parts of
 	// which may be unknown.
 	Needs func(cty.Value) Needs
-	// Names are the objects of other types that a new object needs and has the
-	// names of in nested blocks: its networks and volumes. It is given the
-	// normal form without marks, parts of which may be unknown.
-	Names func(cty.Value) []Named
 	// Brings names the objects of other types that the engine makes by itself,
 	// unlabelled, where a new object names them and they are not there: the
 	// volumes that a container mounts. It is given the normal form without
@@ -127,7 +123,7 @@ type Attr struct {
 
 	// Names says that the attribute names an object of another type, and that
 	// the name may come to mean another one: an image's, which is then another
-	// image. It is read of a resource's own attributes, not of nested blocks.
+	// image. Of a resource's own attributes it also says which comes first.
 	Names *Naming
 	// Merge says that what the image sets lies under what is configured (env,
 	// labels): only the keys that are configured or were ours are compared.
@@ -203,6 +199,40 @@ type Naming struct{ Type, ID string }
 
 // Named is an object of a type by its name.
 type Named struct{ Type, Name string }
+
+// Named are the objects of other types that a value names, in the order of the
+// table. It is given the normal form without marks, parts of which may be unknown.
+func (t *Type) Named(v cty.Value) []Named {
+	out := named(t.Attrs, v)
+	if t.Brings != nil && v.IsKnown() && !v.IsNull() {
+		out = append(out, t.Brings(v)...)
+	}
+	return out
+}
+
+func named(attrs []Attr, v cty.Value) []Named {
+	if !v.IsKnown() || v.IsNull() {
+		return nil
+	}
+	var out []Named
+	for i := range attrs {
+		a := &attrs[i]
+		x := v.GetAttr(a.Name)
+		switch {
+		case !x.IsKnown() || x.IsNull():
+		case a.Names != nil:
+			out = append(out, Named{a.Names.Type, x.AsString()})
+		case a.Block != nil && a.Block.Nesting == Single:
+			out = append(out, named(a.Block.Attrs, x)...)
+		case a.Block != nil:
+			for it := x.ElementIterator(); it.Next(); {
+				_, el := it.Element()
+				out = append(out, named(a.Block.Attrs, el)...)
+			}
+		}
+	}
+	return out
+}
 
 // Problem is a mistake found by Type.Validate.
 type Problem struct {

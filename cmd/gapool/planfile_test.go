@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/providers/ray/raytest"
+	"github.com/gapool/gapool/schema"
 )
 
 // shop is a configuration in a folder of its own, beside a world.
@@ -178,6 +181,79 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
 	t.Run("second hundred", rapid.MakeCheck(check))
 }
 
+const guest = `
+gapool { stack = "guest" }
+
+resource "docker_container" "web" {
+  name  = "web"
+  image = "nginx"
+  networks_advanced { name = "lan" }
+  volumes {
+    volume_name    = "data"
+    container_path = "/data"
+  }
+}
+`
+
+// TestKeptPlanIsHeldToWhatItNames keeps a plan that names what it does not
+// manage, lets that become something else, and applies it. The digest of the
+// plan is of the image, too.
+func TestKeptPlanIsHeldToWhatItNames(t *testing.T) {
+	for name, c := range map[string]struct {
+		change  func(*mem.World)
+		refusal string // a part of it; empty for none
+		digest  bool   // it is another one
+	}{
+		"nothing": {change: func(*mem.World) {}},
+		"tag moved": {func(w *mem.World) {
+			image := imageTable(w)
+			w.Put(&providers.Object{Kind: image.Name, Name: "nginx:latest", Attrs: image.Build(map[string]cty.Value{"build_inputs": cty.StringVal("other")})})
+		}, `docker_container.web names the docker_image "nginx:latest", which was sha256:`, true},
+		"network made anew": {func(w *mem.World) {
+			w.Put(&providers.Object{Kind: "docker_network", Name: "lan"})
+		}, `docker_container.web names the docker_network "lan", which was`, false},
+		"volume gone": {func(w *mem.World) {
+			w.Remove("docker_volume", "data")
+		}, `docker_container.web names the docker_volume "data", which was data and is gone`, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			w := rayWorld(filepath.Join(dir, ".world.json"))
+			w.Put(&providers.Object{Kind: "docker_image", Name: "nginx:latest"})
+			w.Put(&providers.Object{Kind: "docker_network", Name: "lan"})
+			w.Put(&providers.Object{Kind: "docker_volume", Name: "data"})
+			s := &shop{dir: dir, world: w, provider: w}
+			s.write(guest)
+			code, out := s.run("plan", "-out=kept")
+			if code != 0 {
+				t.Fatal(out)
+			}
+			_, digest, _ := strings.Cut(out, "Its digest is ")
+			c.change(w)
+			before := w.String()
+			code, out = s.run("apply", "kept")
+			switch {
+			case c.refusal == "":
+				if code != 0 {
+					t.Errorf("it is refused:\n%s", out)
+				}
+				return
+			case code == 0 || !strings.Contains(out, c.refusal) || w.String() != before:
+				t.Errorf("it exits %d, and does not say %q:\n%s\n%s", code, c.refusal, out, w)
+			}
+			code, out = s.run("apply", "-digest="+strings.TrimSuffix(digest, ".\n"))
+			if refused := strings.Contains(out, "this is not the plan that was approved"); refused != c.digest || refused != (code != 0) {
+				t.Errorf("with the digest it exits %d:\n%s", code, out)
+			}
+		})
+	}
+}
+
+func imageTable(w *mem.World) *schema.Type {
+	types := w.Types()
+	return types[slices.IndexFunc(types, func(t *schema.Type) bool { return t.Name == "docker_image" })]
+}
+
 const pool = `
 gapool { stack = "pool" }
 
@@ -228,6 +304,37 @@ func TestKeptPlanSaysWhoLeaves(t *testing.T) {
 	}
 	if out := run("plan", "-var=workers=2"); !strings.Contains(out, "No changes.") {
 		t.Fatalf("something is left to do:\n%s", out)
+	}
+}
+
+// TestKeptPlanIsOfOneEngine keeps a plan and applies it where the docker command
+// leads to another engine now.
+func TestKeptPlanIsOfOneEngine(t *testing.T) {
+	dir := t.TempDir()
+	image := &providers.Object{Kind: "docker_image", Name: "nginx:latest"}
+	here := rayWorld(filepath.Join(dir, ".here.json"))
+	there := mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.EngineID("there"))
+	here.Put(image)
+	there.Put(image)
+	s := &shop{dir: dir, provider: here}
+	s.write(`
+gapool { stack = "shop" }
+resource "docker_container" "web" {
+  name  = "web"
+  image = "nginx"
+}`)
+	if code, out := s.run("plan", "-out=kept"); code != 0 {
+		t.Fatal(out)
+	}
+	before := there.String()
+	s.provider = there
+	code, out := s.run("apply", "kept")
+	if code != 1 || !strings.Contains(out, `the provider "docker" leads to the engine there`) || there.String() != before {
+		t.Errorf("exit code %d\n%s\n%s", code, out, there)
+	}
+	s.provider = here
+	if code, out := s.run("apply", "kept"); code != 0 {
+		t.Error(out)
 	}
 }
 

@@ -201,7 +201,6 @@ type lowering struct {
 	once    sync.Once
 	members map[schema.Addr]providers.Member
 	secrets []string // the cluster's
-	secret  bool     // something of the cluster's is sensitive
 	err     error
 }
 
@@ -225,9 +224,8 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 			l.err = fmt.Errorf("the provider %q has no clusters", c.Provider)
 			return
 		}
-		bare, marks := want.UnmarkDeep()
-		l.secret, l.secrets = len(marks) > 0, schema.Secrets(want)
-		list, err := lowerer.Lower(cluster, bare, r.p.Live[cluster], eng.Info())
+		l.secrets = schema.Secrets(want)
+		list, err := engine.Members(lowerer, cluster, want, r.p.Live[cluster], eng.Info())
 		if err != nil {
 			l.err = err
 			return
@@ -243,9 +241,6 @@ func (r *runner) wantOfMember(ctx context.Context, block *schema.Resource, c *en
 	m, ok := l.members[c.Addr]
 	if !ok {
 		return cty.NilVal, errors.New("it was planned, but the values that are known now do not ask for it; plan again")
-	}
-	if l.secret {
-		return engine.HideMember(m.Type, m.Want), nil
 	}
 	return m.Want, nil
 }
@@ -277,11 +272,15 @@ func (r *runner) request(s *engine.Step) *providers.Request {
 	if s.Target != nil && r.p.Approved[s.Addr] {
 		ends = s.Target.Work
 	}
-	return &providers.Request{
+	req := &providers.Request{
 		Ends: ends,
 		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr), Force: r.p.Force,
-		Report: func(p providers.Progress) { r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p}) },
 	}
+	req.Report = func(p providers.Progress) {
+		p.Stage, p.Line = without(p.Stage, req.Sensitive), without(p.Line, req.Sensitive)
+		r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p})
+	}
+	return req
 }
 
 // prior is the step's target with its settings.
@@ -676,6 +675,7 @@ func (r *runner) verify(ctx context.Context, s *engine.Step) (*providers.Object,
 	w := r.work[c.Addr]
 	req := r.request(s)
 	req.Want, _ = w.want.UnmarkDeep()
+	req.Sensitive = r.secrets(c.Addr)
 	req.Name = nameOf(req.Want)
 	verb := res.Create
 	if s.Verb == engine.DoUpdate {

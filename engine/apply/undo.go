@@ -318,6 +318,8 @@ func (u *undoing) summary() *RollbackError {
 			left("%v", res.err)
 		case res.outcome == skipped && res.because == interrupted && shown:
 			out.Interrupted++
+		case res.outcome == skipped && res.because >= 0 && s.Verb == engine.DoKeep:
+			left("%s", s.Why)
 		case res.outcome == skipped && res.because >= 0 && shown:
 			left("%s needs it", u.p.Undo[res.because].Addr)
 		}

@@ -24,7 +24,7 @@ func (p *planner) cluster(w *wanted) {
 		return slices.ContainsFunc(p.o.Leaving, func(a schema.Addr) bool { return a.String() == o.Owner.Address })
 	})
 	p.plan.Live[w.addr] = live
-	members, err := lowerer.Lower(w.addr, w.bare, live, p.info(w.provider))
+	members, err := engine.Members(lowerer, w.addr, w.value, live, p.info(w.provider))
 	if err != nil {
 		p.errorf(w.block.Range.Ptr(), "Invalid configuration", "%s: %v", w.addr, err)
 		return
@@ -37,15 +37,11 @@ func (p *planner) cluster(w *wanted) {
 		if !takes[m.Addr] && len(leads) == 0 {
 			continue
 		}
-		value := m.Want
-		if len(w.marks) > 0 {
-			value = engine.HideMember(m.Type, value)
-		}
 		mw := &wanted{
 			addr: m.Addr, typ: m.Type, provider: w.provider, block: w.block,
 			deps: slices.SortedFunc(slices.Values(append(slices.Clone(w.deps), m.Follows...)), schema.CompareAddr),
 		}
-		mw.wants(value)
+		mw.wants(m.Want)
 		mw.replace = p.asked(m.Addr)
 		if mw.replace == "" {
 			mw.replace = w.replace

@@ -102,7 +102,11 @@ func (p *planner) passBy(r *schema.Resource, key schema.Key) {
 	}
 	v, _ := p.eval.Body(r, key) // what is wrong with it is not for this plan
 	_, marks := schema.Unmark(v)
-	p.eval.Set(addr, hideLike(r.Type, remembered(k.objects[0].obj.Attrs, k.record), marks))
+	is := engine.WithSettings(r.Type, k.objects[0].obj, k.record).Attrs
+	if r.Type.Virtual {
+		is = seen(r.Type, k)
+	}
+	p.eval.Set(addr, hideLike(r.Type, remembered(is, k.record), marks))
 }
 
 // asked returns the reason to replace what -replace names.
@@ -340,9 +344,12 @@ func (p *planner) replacement(c *engine.Change, w *wanted) engine.Action {
 				"Give it another name (one that has a hash of its settings in it, say) or remove create_before_destroy.", c.Addr, w.typ.Name)
 		return engine.Replace
 	case w.typ.Exclusive != nil && c.Object != nil:
-		held := w.typ.Exclusive(c.Before)
+		held, told := w.typ.Exclusive(schema.Bare(c.Before)), w.typ.Exclusive(engine.Open(w.value))
 		for _, x := range w.typ.Exclusive(w.bare) {
 			if slices.Contains(held, x) {
+				if !slices.Contains(told, x) {
+					x = "what it is to have and is sensitive"
+				}
 				p.errorf(w.block.Range.Ptr(), "Two objects cannot share it",
 					"%s has create_before_destroy, but the new one cannot be made while the old one has %s. Remove create_before_destroy, or give up %s.", c.Addr, x, x)
 				return engine.Replace

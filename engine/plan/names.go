@@ -176,6 +176,32 @@ func (p *planner) blockRange(addr schema.Addr) *hcl.Range {
 	return nil
 }
 
+// words looks up what the words mean by which changes name what is not the plan's.
+func (p *planner) words(context.Context) {
+	if !p.o.Refresh {
+		return
+	}
+	seen := p.made()
+	for _, c := range p.plan.Changes {
+		if !made(c) && c.Action != engine.Update {
+			continue
+		}
+		for _, n := range c.Type.Named(engine.Open(c.After)) {
+			key := nameKey{c.Provider, n.Type, n.Name}
+			t := p.plan.Engines.Type(n.Type)
+			if t == nil || seen[key] {
+				continue
+			}
+			seen[key] = true
+			is := engine.Named{By: c.Addr, Provider: c.Provider, Kind: n.Type, Name: n.Name}
+			if obj := p.named(c.Provider, t, n.Name); obj != nil {
+				is.ID = obj.ID
+			}
+			p.plan.Named = append(p.plan.Named, is)
+		}
+	}
+}
+
 // connectNames lets a step that gives a name wait for the one that frees it.
 func (b *builder) connectNames() {
 	for _, c := range b.p.plan.Changes {
@@ -195,6 +221,42 @@ func (b *builder) connectNames() {
 			need(takes, b.rename[by.change.Addr])
 		default:
 			need(takes, b.del[by.change.Addr])
+		}
+	}
+}
+
+// connectExclusive lets what takes something that only one can have wait until
+// the object that has it is gone.
+func (b *builder) connectExclusive() {
+	held := map[nameKey][]*engine.Step{}
+	hold := func(c *engine.Change, v cty.Value, gone *engine.Step) {
+		if c.Type.Exclusive == nil || gone == nil || v == cty.NilVal || v.IsNull() {
+			return
+		}
+		for _, thing := range c.Type.Exclusive(engine.Open(v)) {
+			key := nameKey{c.Provider, c.Type.Name, thing}
+			held[key] = append(held[key], gone)
+		}
+	}
+	for _, c := range b.p.plan.Changes {
+		hold(c, c.Before, b.del[c.Addr])
+	}
+	for _, e := range b.p.extras {
+		hold(e.change, e.obj.Attrs, b.byObj[refKey(e.obj.Kind, e.obj.ID)])
+	}
+	if len(held) == 0 {
+		return
+	}
+	for _, c := range b.p.plan.Changes {
+		if c.Type.Exclusive == nil || !made(c) {
+			continue
+		}
+		for _, thing := range c.Type.Exclusive(engine.Open(c.After)) {
+			for _, gone := range held[nameKey{c.Provider, c.Type.Name, thing}] {
+				if gone.Change != c {
+					need(b.first[c.Addr], gone)
+				}
+			}
 		}
 	}
 }
@@ -295,7 +357,7 @@ func (p *planner) followNames(context.Context) {
 	}
 	names := func(r *schema.Resource) bool {
 		return slices.ContainsFunc(r.Type.Attrs, func(a schema.Attr) bool {
-			return a.Names != nil && kinds[a.Names.Type] && !r.Refers(a.Name, a.Names.Type)
+			return a.Names != nil && kinds[a.Names.Type] && r.NamesByWord(a.Name, a.Names.Type)
 		})
 	}
 	if p.o.Mode == engine.Destroy || !slices.ContainsFunc(p.graph.Resources(), names) {

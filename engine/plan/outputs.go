@@ -63,15 +63,18 @@ func (p *planner) output(name string) engine.OutputChange {
 	if diags.HasErrors() {
 		return oc
 	}
-	if !v.IsWhollyKnown() && (p.o.Mode == engine.RefreshOnly || p.leftOut(name)) {
+	left := p.leftOut(name)
+	if left && had || (left || p.o.Mode == engine.RefreshOnly) && !v.IsWhollyKnown() {
 		return oc // it stays as it was recorded
 	}
 	oc.After, oc.Sensitive = v, out.Sensitive
 	switch {
+	case had && schema.Bare(v).IsNull() && !sameOutput(old, out.Sensitive, v):
+		oc.Action = engine.Delete // an output that is null is not there
 	case !had:
 		oc.Action = engine.Create
 		if bare, _ := v.UnmarkDeep(); bare.IsKnown() && bare.IsNull() {
-			oc.Action = engine.NoOp // an output that is null is not there
+			oc.Action = engine.NoOp
 		}
 		// Where the state was rebuilt from labels, its outputs are those of what
 		// was found: nothing says that they were others.
@@ -84,9 +87,12 @@ func (p *planner) output(name string) engine.OutputChange {
 	return oc
 }
 
-// leftOut reports whether an output refers to something that -target leaves out.
+// leftOut reports whether an output refers to a block of which -target leaves all
+// out: what is there may not be what the output was made from.
 func (p *planner) leftOut(output string) bool {
-	return slices.ContainsFunc(p.graph.OutputDeps(output), func(block schema.Addr) bool { return !p.selected(block) })
+	return slices.ContainsFunc(p.graph.OutputDeps(output), func(block schema.Addr) bool {
+		return !p.selected(block) && !slices.ContainsFunc(p.o.Targets, func(t schema.Addr) bool { return t.Block() == block })
+	})
 }
 
 // sameOutput reports whether an output has the recorded value. Of a sensitive

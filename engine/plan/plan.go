@@ -127,7 +127,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.lacking, p.steps, p.outputs, p.guard, p.remark, p.measure, p.undo, p.causes, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.lacking, p.steps, p.outputs, p.guard, p.words, p.remark, p.measure, p.undo, p.causes, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -334,10 +334,10 @@ func (p *planner) remark(context.Context) {
 		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
 			continue
 		}
-		bare := schema.Bare(c.After)
-		texts := p.brought(c, bare, made)
+		after := engine.Open(c.After)
+		texts := p.brought(c, after, made)
 		if c.Type.Remarks != nil {
-			texts = append(texts, c.Type.Remarks(bare)...)
+			texts = append(texts, c.Type.Remarks(after)...)
 		}
 		for _, text := range texts {
 			n := note{c.Addr.Block(), text}
@@ -420,12 +420,12 @@ func (p *planner) matched(asked schema.Addr) bool {
 
 // brought says what the engine makes by itself for a new object, since nobody
 // declares it: it is not ours, so no destroy removes it.
-func (p *planner) brought(c *engine.Change, bare cty.Value, made map[nameKey]bool) []string {
+func (p *planner) brought(c *engine.Change, after cty.Value, made map[nameKey]bool) []string {
 	if c.Type.Brings == nil || !p.o.Refresh || (c.Action != engine.Create && !c.Action.Replaces()) {
 		return nil
 	}
 	var texts []string
-	for _, n := range c.Type.Brings(bare) {
+	for _, n := range c.Type.Brings(after) {
 		t := p.plan.Engines.Type(n.Type)
 		if t == nil || p.named(c.Provider, t, n.Name) != nil || made[nameKey{c.Provider, n.Type, ""}] {
 			continue

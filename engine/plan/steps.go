@@ -18,6 +18,7 @@ import (
 //     deleted, and after those that use the live object have let go of it.
 //   - An old object that goes last (create before destroy) comes after its
 //     users have moved to the new one.
+//   - What takes over a name or a port comes after the one that gives it up.
 //   - Whether a conditional change is needed is seen when its first step is up,
 //     so that step comes after all that tells it, a delete too.
 //
@@ -122,6 +123,7 @@ func (p *planner) build() []*engine.Step {
 	b.connectUses()
 	b.connectNames()
 	b.connectWords()
+	b.connectExclusive()
 	b.connectRolling()
 	return b.steps
 }
@@ -519,10 +521,10 @@ func (b *builder) connectWords() {
 		return
 	}
 	for _, c := range b.p.plan.Changes {
-		if c.Type.Names == nil || b.first[c.Addr] == nil {
+		if b.first[c.Addr] == nil {
 			continue
 		}
-		for _, n := range c.Type.Names(schema.Bare(c.After)) {
+		for _, n := range c.Type.Named(schema.Bare(c.After)) {
 			on := makes[nameKey{c.Provider, n.Type, n.Name}]
 			if on == nil || n.Name == "" {
 				continue

@@ -2,6 +2,7 @@ package planfile
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -22,7 +23,7 @@ func (f *File) Differs(now *File, typeOf func(string) *schema.Type) []string {
 	if origin := f.otherOrigin(now); len(origin) > 0 {
 		return origin // all else follows from these
 	}
-	out := f.otherChanges(now, typeOf)
+	out := append(f.otherChanges(now, typeOf), f.otherNamed(now)...)
 	if len(out) == 0 {
 		out = f.otherSteps(now)
 	}
@@ -104,6 +105,26 @@ func (f *File) otherChanges(now *File, typeOf func(string) *schema.Type) []strin
 	}
 	for _, addr := range slices.SortedFunc(maps.Keys(is), schema.CompareAddr) {
 		out = append(out, fmt.Sprintf("%s is new: %s", addr, words(is[addr])))
+	}
+	return out
+}
+
+// otherNamed compares what the words mean that changes name other objects by. A
+// plan that was made without looking knew of none.
+func (f *File) otherNamed(now *File) []string {
+	if f.Options.NoRefresh {
+		return nil
+	}
+	type word struct{ provider, kind, name string }
+	is := map[word]string{}
+	for _, n := range now.Named {
+		is[word{n.Provider, n.Kind, n.Name}] = n.ID
+	}
+	var out []string
+	for _, n := range f.Named {
+		if id, ok := is[word{n.Provider, n.Kind, n.Name}]; ok && id != n.ID {
+			out = append(out, fmt.Sprintf("%s names the %s %q, which was %s and is %s", n.By, n.Kind, n.Name, cmp.Or(n.ID, "not there"), cmp.Or(id, "gone")))
+		}
 	}
 	return out
 }

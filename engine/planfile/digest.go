@@ -19,8 +19,11 @@ type decision struct {
 	Mode      engine.Mode     `json:"mode"`
 	Options   Options         `json:"options"`
 	Changes   []decidedChange `json:"changes"`
-	Steps     []decidedStep   `json:"steps"`
-	Outputs   []output        `json:"outputs"`
+	// Images are the IDs of those that are named and not the plan's own, by
+	// provider and name: equal images have equal ones on any engine.
+	Images  map[string]string `json:"images,omitempty"`
+	Steps   []decidedStep     `json:"steps"`
+	Outputs []output          `json:"outputs"`
 }
 
 type decidedChange struct {
@@ -65,6 +68,14 @@ func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 			Adopted: c.Adopted, Protect: c.Protect,
 			Before: portable(c.Before, t), After: portable(c.after(), t),
 		})
+	}
+	for _, n := range f.Named {
+		if t := typeOf(n.Kind); t != nil && t.ByName {
+			if d.Images == nil {
+				d.Images = map[string]string{}
+			}
+			d.Images[n.Provider+" "+n.Name] = n.ID
+		}
 	}
 	for _, s := range real(f.Steps) {
 		x := decidedStep{Verb: s.Verb, Addr: s.Addr, Name: s.Name, Extra: s.Extra, Needs: s.Needs}

@@ -78,7 +78,7 @@ func digestTypes(name string) *schema.Type {
 		"docker_container": {Name: name, Attrs: []schema.Attr{
 			local("id"), attr("name"), attr("image"), {Name: "address", Type: cty.String, Computed: true, Volatile: true}, {Name: "env", Type: cty.Map(cty.String)},
 		}},
-		"docker_image":  {Name: name, Attrs: []schema.Attr{local("id"), attr("name"), attr("build_inputs"), attr("repo_digest")}},
+		"docker_image":  {Name: name, ByName: true, Attrs: []schema.Attr{local("id"), attr("name"), attr("build_inputs"), attr("repo_digest")}},
 		"docker_volume": {Name: name, HoldsData: true, Attrs: []schema.Attr{local("id"), local("mountpoint"), attr("name")}},
 	}[name]
 }
@@ -149,6 +149,9 @@ func TestDigestCovers(t *testing.T) {
 		"output.Before":    func(f *File) { f.Outputs[0].Before.Value = raw(`"c"`) },
 		"output.After":     func(f *File) { f.Outputs[0].After.Value = raw(`"c"`) },
 		"File.Outputs":     func(f *File) { f.Outputs = nil },
+		"File.Named": func(f *File) {
+			f.Named = []named{{Provider: "docker", Kind: "docker_image", Name: "base:1", ID: "sha256:9"}}
+		},
 	}
 	otherFields := map[string]func(*File){
 		"File.Gapool":        func(f *File) { f.Gapool = "0.2.0" },
@@ -167,6 +170,10 @@ func TestDigestCovers(t *testing.T) {
 		"File.Checks":        func(f *File) { f.Checks = nil },
 		"File.Notes":         func(f *File) { f.Notes = nil },
 		"File.Configuration": func(f *File) { f.Configuration = nil },
+		"File.Secrets":       func(f *File) { f.Secrets = "$argon2id$x" }, // which value it is, is not approved
+		"File.Named: no image": func(f *File) {
+			f.Named = []named{{Provider: "docker", Kind: "docker_volume", Name: "data", ID: "data"}}
+		},
 
 		"change.Reason":      func(f *File) { f.Changes[0].Reason = "has ended 3 minutes ago" },
 		"change.Object":      func(f *File) { f.Changes[0].Object = &engineObject{ID: "ff"} },

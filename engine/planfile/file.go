@@ -3,9 +3,9 @@
 //
 // A File has all that the plan's views print and all that the plan assumes: the
 // stack's lineage and generation, the engines, a digest of the configuration,
-// the variables, and of each address its object's ID and attributes or that
-// there is none. It has no secret: what is sensitive is a mark in a value, a
-// sensitive variable is a salted hash.
+// the variables, of each address its object's ID and attributes or that there is
+// none, and what each name means that is not the plan's own. It has no secret: what is sensitive is a mark in a value, a
+// sensitive variable is a salted hash, and so are all secrets that are planned.
 //
 // A File is not applied itself. The apply makes the plan again from the same
 // inputs, writes it down in the same way and refuses, before its first change,
@@ -52,7 +52,9 @@ type File struct {
 	Targeted   bool            `json:"targeted,omitempty"`
 	Drift      []drift         `json:"drift,omitempty"`
 	Kept       []*engineObject `json:"kept,omitempty"`
+	Named      []named         `json:"named,omitempty"`
 	Checks     []check         `json:"checks,omitempty"`
+	Secrets    string          `json:"secrets,omitempty"` // salted hash of all that are planned
 	Notes      []string        `json:"notes,omitempty"`
 
 	// Configuration is schema.Description, for the views.
@@ -154,6 +156,14 @@ type drift struct {
 	Differences []difference    `json:"differences,omitempty"`
 }
 
+type named struct {
+	By       schema.Addr `json:"by"`
+	Provider string      `json:"provider"`
+	Kind     string      `json:"kind"`
+	Name     string      `json:"name"`
+	ID       string      `json:"id,omitempty"`
+}
+
 type check struct {
 	Kind    string      `json:"kind"`
 	Name    string      `json:"name,omitempty"`
@@ -194,6 +204,9 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory, GPUs: info.GPUs}
 		}
 	}
+	if f.Secrets, err = hashSecrets(p); err != nil {
+		return nil, err
+	}
 	for _, c := range p.Changes {
 		f.Changes = append(f.Changes, writeChange(c))
 	}
@@ -214,6 +227,9 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	}
 	for _, obj := range p.Kept {
 		f.Kept = append(f.Kept, objectOf(obj))
+	}
+	for _, n := range p.Named {
+		f.Named = append(f.Named, named(n))
 	}
 	for _, c := range p.Checks {
 		f.Checks = append(f.Checks, check(c))

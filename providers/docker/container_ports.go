@@ -58,7 +58,7 @@ func remarkContainer(v cty.Value) []string {
 		if !p.IsKnown() || !known(p, "ip") || !open(text(p, "ip")) {
 			continue
 		}
-		port := "a port that the engine chooses"
+		port := "a port"
 		if n := whole(p, "external"); n != 0 {
 			port = fmt.Sprintf("port %d", n)
 		}

@@ -22,7 +22,7 @@ func TestOpenPortsAreToldAndFixedOnesAreExclusive(t *testing.T) {
 	})})
 	if diff := cmp.Diff([]string{
 		`opens port 8080 to the network (0.0.0.0); ip = "127.0.0.1" keeps it on this machine.`,
-		`opens a port that the engine chooses to the network (::); ip = "127.0.0.1" keeps it on this machine.`,
+		`opens a port to the network (::); ip = "127.0.0.1" keeps it on this machine.`,
 	}, remarkContainer(v)); diff != "" {
 		t.Error(diff)
 	}

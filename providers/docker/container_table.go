@@ -154,7 +154,6 @@ func containerTable() *schema.Type {
 		Exclusive: publishedPorts,
 		Remarks:   remarkContainer,
 		Needs:     containerNeeds,
-		Names:     namedByContainer,
 		Brings:    mountedVolumes,
 		Derive:    deriveUploads,
 	}
@@ -236,23 +235,9 @@ func mountedVolumes(v cty.Value) []schema.Named {
 	return out
 }
 
-// namedByContainer is what must be there before a container is created.
-func namedByContainer(v cty.Value) []schema.Named {
-	out := mountedVolumes(v)
-	for _, n := range blocks(v, "networks_advanced") {
-		if n.IsKnown() {
-			out = append(out, schema.Named{Type: Network, Name: text(n, "name")})
-		}
-	}
-	if mode := text(v, "network_mode"); mode != "" && !strings.Contains(mode, ":") {
-		out = append(out, schema.Named{Type: Network, Name: mode}) // or "host": no network of ours has such a name
-	}
-	return out
-}
-
 func networksBlock() *schema.Block {
 	return &schema.Block{Nesting: schema.List, Key: []string{"name"}, Attrs: []schema.Attr{
-		{Name: "name", Type: cty.String, Required: true, Doc: "Name or ID of the network."},
+		{Name: "name", Type: cty.String, Required: true, Names: &schema.Naming{Type: Network, ID: "id"}, Doc: "Name or ID of the network."},
 		{Name: "aliases", Type: cty.Set(cty.String), Default: cty.SetValEmpty(cty.String), Doc: "Further names of the container on that network."},
 		{Name: "ipv4_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed address. The network needs a `subnet` of its own for that."},
 		{Name: "ipv6_address", Type: cty.String, Normal: normalAddress, Check: checkAddress, Doc: "A fixed IPv6 address."},

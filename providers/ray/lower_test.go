@@ -452,7 +452,7 @@ func TestWhoReachesTheDashboard(t *testing.T) {
 		"by IPv6":            {"auth = false\nhead {\n dashboard_port = 8265\n dashboard_ip = \"::1\"\n}", ""},
 		"the network":        {"head {\n dashboard_port = 8265\n dashboard_ip = \"0.0.0.0\"\n}", `on port 8265 to the network (0.0.0.0)`},
 		"a network":          {"head {\n dashboard_port = 8265\n dashboard_ip = \"10.0.0.5\"\n}", `dashboard_ip = "127.0.0.1"`},
-		"on an unknown port": {"head {\n dashboard_port = unknown_number\n dashboard_ip = \"::\"\n}", "a port that is not known yet"},
+		"on an unknown port": {"head {\n dashboard_port = unknown_number\n dashboard_ip = \"::\"\n}", "on a port to"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := mustDecode(t, p, "name = \"genetic\"\nimage = \"i\"\nnetwork = \"n\"\n"+c.body)

@@ -256,7 +256,7 @@ func remarkCluster(v cty.Value) []string {
 	if !open {
 		return nil
 	}
-	port := "a port that is not known yet"
+	port := "a port"
 	if p := v.GetAttr("head").GetAttr("dashboard_port"); p.IsKnown() {
 		port = fmt.Sprintf("port %d", intOf(p))
 	}
