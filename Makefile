@@ -2,6 +2,7 @@
 # and root nothing has to be prepared. `make` alone lists what there is.
 
 GO            ?= go
+ACTIONLINT    ?= $(GO) run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
@@ -20,7 +21,7 @@ demo: ## a Ray cluster and a genetic algorithm on it, from nothing
 	@scripts/demo
 
 .PHONY: test
-test: ## every test: vet, units, real Docker, real Ray
+test: ## every test: vet, units, real Docker, real Ray, a real browser
 	@scripts/test
 
 .PHONY: bench
@@ -32,8 +33,9 @@ chaos: ## gapool killed at random moments on a real engine: N=50 rounds, SEED=â€
 	@scripts/chaos $(or $(N),20) $(or $(SEED),0)
 
 .PHONY: lint
-lint: ## golangci-lint, which is compiled the first time (minutes)
+lint: ## golangci-lint and actionlint, compiled the first time (minutes)
 	$(GOLANGCI_LINT) run
+	$(ACTIONLINT) examples/ci/github/gapool.yml
 
 .PHONY: fmt
 fmt: ## gofmt all Go files, gapool fmt the examples

@@ -18,18 +18,6 @@ func (l *lab) ids() []string {
 	return all
 }
 
-// change finds what the plan says of an address.
-func change(t tester, p *engine.Plan, addr string) *engine.Change {
-	t.Helper()
-	for _, c := range p.Changes {
-		if c.Addr.String() == addr {
-			return c
-		}
-	}
-	t.Fatalf("the plan says nothing of %s:\n%s", addr, sketch(p))
-	return nil
-}
-
 const alongNetwork = `
 resource "docker_image" "app" {
   name   = "app"

@@ -43,7 +43,7 @@ func MarkedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
 	if obj == cty.NilVal || v == cty.NilVal || v.IsNull() {
 		return v
 	}
-	_, marks := obj.UnmarkDeepWithPaths()
+	_, marks := schema.Unmark(obj)
 	for _, m := range marks {
 		if path.HasPrefix(m.Path) || m.Path.HasPrefix(path) {
 			v = v.WithMarks(m.Marks)

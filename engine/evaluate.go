@@ -239,7 +239,7 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	if diags.HasErrors() || r.Type.Derive == nil {
 		return v, diags
 	}
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := schema.Unmark(v)
 	derived, err := r.Type.Derive(e.cfg.Root.Dir, bare)
 	if err != nil {
 		return v, append(diags, &hcl.Diagnostic{
@@ -247,7 +247,14 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 			Detail: fmt.Sprintf("%s: %v", r.Addr.Instance(key), schema.Discreet(err, v)), Subject: r.Range.Ptr(),
 		})
 	}
-	return derived.MarkWithPaths(marks), diags
+	derived = derived.MarkWithPaths(marks)
+	if r.Type.Virtual && len(marks) > 0 {
+		// What a cluster's secrets tell shows where they are not known.
+		if open, err := r.Type.Derive(e.cfg.Root.Dir, Open(v)); err == nil {
+			derived = hideLike(derived, open)
+		}
+	}
+	return derived, diags
 }
 
 // Conditions evaluates pre- or postconditions of an instance. One that is
@@ -377,14 +384,25 @@ func (e *Evaluator) Provider(p *schema.ProviderConfig, table *schema.Type) (cty.
 	}
 	v, more := table.Decode(p.Body, ctx)
 	diags = append(diags, more...)
-	if !diags.HasErrors() && !v.IsWhollyKnown() {
+	if diags.HasErrors() {
+		return v, diags
+	}
+	bare, marks := v.UnmarkDeep()
+	switch {
+	case len(marks) > 0:
+		diags = append(diags, &hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Where an engine is, is not secret",
+			Detail: "An argument of the provider is sensitive, and messages and kept plans say which engine they mean. " +
+				"Keep what is secret in ~/.ssh, in the folder that cert_path names or in a context of the docker command, or use nonsensitive() if the value is no secret.",
+			Subject: p.Range.Ptr(),
+		})
+	case !bare.IsWhollyKnown():
 		diags = append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Provider argument is not known",
 			Detail:  "The arguments of a provider must be known before the plan: use variables, not attributes of resources that do not exist yet.",
 			Subject: p.Range.Ptr(),
 		})
 	}
-	bare, _ := v.UnmarkDeep()
 	return bare, diags
 }
 

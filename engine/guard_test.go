@@ -95,3 +95,42 @@ resource "docker_container" "db" {
 	l.apply()
 	l.settled()
 }
+
+// What is named by a word in a nested block is made before what names it, though
+// no reference says so: the engine would make the volume itself, not as ours.
+func TestAContainerComesAfterWhatItNamesInABlock(t *testing.T) {
+	const net, data = "resource \"docker_network\" \"z\" { name = \"net\" }\n", "resource \"docker_volume\" \"z\" { name = \"data\" }\n"
+	box := func(name, more string) string {
+		return "resource \"docker_container\" \"" + name + "\" {\n  count = 2\n  name  = \"" + name + "-${count.index}\"\n  image = \"app\"\n  network { name = \"net\" }\n  mount { volume = \"data\" }\n" + more + "}\n"
+	}
+	for name, config := range map[string]string{
+		"words":      box("a", "") + net + data,
+		"and change": box("a", "  memory = 7\n") + net + data,
+		// A reference that goes the other way has the last word.
+		"a reference the other way": "resource \"docker_container\" \"a\" {\n  name  = \"a\"\n  image = \"app\"\n}\n" + box("b", "") +
+			net + "resource \"docker_volume\" \"z\" {\n  name = \"data\"\n  depends_on = [docker_container.a]\n}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.write(config)
+			l.apply()
+			l.settled()
+			for _, o := range l.world.Objects() {
+				if o.Owner.Stack == "" {
+					t.Errorf("%s %s is not ours", o.Kind, o.Name)
+				}
+			}
+		})
+	}
+	l := newLab(t)
+	l.write(box("a", "") + net + "resource \"docker_volume\" \"z\" {\n  name = \"data\"\n  depends_on = [docker_container.a]\n}\n")
+	p, err := l.run(false)
+	if err != nil {
+		t.Fatalf("a volume that is to come after who names it: %v", explain(err))
+	}
+	for _, s := range p.Steps {
+		if s.Addr.Type == "docker_volume" && len(s.Needs) == 0 {
+			t.Error("depends_on is not kept")
+		}
+	}
+}

@@ -343,7 +343,7 @@ func tables() []*schema.Type {
 			{Name: "swap", Type: cty.Number, Change: schema.Replace, ReplaceIf: func(_, want cty.Value) bool { return want.IsNull() }},
 			{Name: "must_run", Type: cty.Bool, Default: cty.True, Change: schema.Update, Demand: true},
 			{Name: "network", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Set, Key: []string{"name"}, Attrs: []schema.Attr{
-				{Name: "name", Type: cty.String, Required: true},
+				{Name: "name", Type: cty.String, Required: true, Names: &schema.Naming{Type: "docker_network", ID: "id"}},
 			}}},
 			{Name: "mount", Change: schema.Replace, Block: &schema.Block{Nesting: schema.List, Key: []string{"volume"}, Attrs: []schema.Attr{
 				{Name: "volume", Type: cty.String, Required: true},

@@ -86,3 +86,57 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 		t.Errorf("the plan says %v, not %q", err, want)
 	}
 }
+
+// GPUs that the machine does not have are missed when the plan is made. What is
+// there already may keep its wish, and a secret one is not looked at.
+func TestWhatTheMachineLacks(t *testing.T) {
+	types := tables()
+	for _, ty := range types {
+		if ty.Name == "docker_container" { // its memory stands for GPUs here, and 99 for all
+			ty.Needs = func(v cty.Value) schema.Needs {
+				switch m := v.GetAttr("memory"); {
+				case !m.IsKnown():
+					return schema.Needs{GPUs: schema.Amount{Unknown: 1}}
+				case m.IsNull():
+					return schema.Needs{}
+				case m.RawEquals(cty.NumberIntVal(99)):
+					return schema.Needs{GPUs: schema.Amount{Open: 1}}
+				default:
+					n, _ := m.AsBigFloat().Int64()
+					return schema.Needs{GPUs: schema.Amount{N: n}}
+				}
+			}
+		}
+	}
+	on := func(opts ...mem.Option) *lab {
+		l := newLab(t)
+		l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, append(opts, mem.Uses(uses))...)
+		return l
+	}
+	box := func(memory string) string {
+		return "variable \"secret\" {\n  default   = 4\n  sensitive = true\n}\nresource \"docker_container\" \"x\" {\n  name = \"x\"\n  image = \"app\"\n  memory = " + memory + "\n}\n"
+	}
+	for _, c := range []struct {
+		opts   []mem.Option
+		memory string
+		want   string
+	}{
+		{[]mem.Option{mem.GPUs(0)}, "null", ""},
+		{[]mem.Option{mem.GPUs(0)}, "1", "docker_container.x asks for GPUs (1), and the machine of the engine at mem://docker has none."},
+		{[]mem.Option{mem.GPUs(0)}, "99", "docker_container.x asks for GPUs (all there are), and the machine of the engine at mem://docker has none."},
+		{[]mem.Option{mem.GPUs(2)}, "99", ""},
+		{[]mem.Option{mem.GPUs(2)}, "2", ""},
+		{[]mem.Option{mem.GPUs(2)}, "3", "docker_container.x asks for GPUs (3), and the machine of the engine at mem://docker has 2."},
+		{[]mem.Option{mem.GPUs(2)}, "var.secret", ""},
+		{nil, "3", ""},
+	} {
+		l := on(c.opts...)
+		l.write(box(c.memory))
+		switch _, err := l.run(false); {
+		case c.want == "" && err != nil:
+			t.Errorf("memory = %s: %v", c.memory, explain(err))
+		case c.want != "" && (err == nil || !strings.Contains(explain(err).Error(), c.want)):
+			t.Errorf("memory = %s: the plan says %v, not %q", c.memory, err, c.want)
+		}
+	}
+}

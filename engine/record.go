@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/big"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -20,15 +22,14 @@ import (
 func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, status state.Status) *state.Record {
 	rec := &state.Record{
 		Addr: c.Addr, Provider: c.Provider, Engine: engineID, Kind: c.Type.Name,
-		Attrs: storedAttrs(c.Type, v), Deps: slices.Clone(c.Deps), Protected: c.Protect,
+		Deps: slices.Clone(c.Deps), Protected: c.Protect,
+		Sensitive: sensitiveAttrs(c.Type, v), Hashes: recordedHashes(c.Type, v, c.Record),
 	}
-	rec.Sensitive = sensitiveAttrs(c.Type, v)
-	rec.Hashes = recordedHashes(c.Type, v, c.Record)
+	if obj != nil && c.Type.Renames {
+		v = withName(v, obj.Name) // until a step renames it, it has another name than is wanted
+	}
+	rec.Attrs = storedAttrs(c.Type, v)
 	if obj != nil {
-		if c.Type.Renames {
-			// Until a step renames it, it has another name than is wanted.
-			rec.Attrs = storedAttrs(c.Type, withName(v, obj.Name))
-		}
 		rec.Current = &state.Object{ID: obj.ID, Name: obj.Name, UID: obj.Owner.UID, Status: status}
 	}
 	if c.Record != nil {
@@ -48,7 +49,7 @@ func sensitiveAttrs(t *schema.Type, v cty.Value) []string {
 	}
 	var names []string
 	for i := range t.Attrs {
-		if name := t.Attrs[i].Name; v.GetAttr(name).ContainsMarked() {
+		if name := t.Attrs[i].Name; schema.IsSensitive(v.GetAttr(name)) {
 			names = append(names, name)
 		}
 	}
@@ -65,7 +66,7 @@ func recordedHashes(t *schema.Type, v cty.Value, old *state.Record) map[string]s
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
 		x := v.GetAttr(a.Name)
-		if !a.Recorded || !x.ContainsMarked() {
+		if !a.Recorded || !schema.IsSensitive(x) {
 			continue
 		}
 		text, ok := secretText(x)
@@ -89,7 +90,7 @@ func recordedHashes(t *schema.Type, v cty.Value, old *state.Record) map[string]s
 
 // secretText is a value as it goes into a hash.
 func secretText(v cty.Value) ([]byte, bool) {
-	v, _ = v.UnmarkDeep()
+	v = schema.Bare(v)
 	if !v.IsWhollyKnown() {
 		return nil, false
 	}
@@ -153,7 +154,11 @@ func withName(v cty.Value, name string) cty.Value {
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || v.GetAttr("name").IsMarked() {
 		return v
 	}
-	return schema.With(v, map[string]cty.Value{"name": cty.StringVal(name)})
+	is := cty.StringVal(name)
+	if v.GetAttr("name").RawEquals(is) {
+		return v
+	}
+	return schema.With(v, map[string]cty.Value{"name": is})
 }
 
 // storedAttrs are the attributes that may be written down: known, and neither
@@ -162,11 +167,19 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
 		return nil
 	}
+	b, err := json.Marshal(storedTexts(t, v))
+	if err != nil {
+		panic("what was just written as JSON is not JSON: " + err.Error())
+	}
+	return b
+}
+
+func storedTexts(t *schema.Type, v cty.Value) map[string]json.RawMessage {
 	out := map[string]json.RawMessage{}
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
 		x := v.GetAttr(a.Name)
-		if x.ContainsMarked() || x.IsNull() || !x.IsWhollyKnown() || HoldsSecrets(a) {
+		if schema.IsSensitive(x) || x.IsNull() || !x.IsWhollyKnown() || HoldsSecrets(a) {
 			continue
 		}
 		if n, ok := wholeNumber(x); ok {
@@ -179,11 +192,7 @@ func storedAttrs(t *schema.Type, v cty.Value) json.RawMessage {
 		}
 		out[a.Name] = b
 	}
-	b, err := json.Marshal(out)
-	if err != nil {
-		panic(err)
-	}
-	return b
+	return out
 }
 
 // wholeNumber is for most numbers: ctyjson seeks the shortest decimal of 512
@@ -199,7 +208,7 @@ func wholeNumber(v cty.Value) (int64, bool) {
 // SameRecord reports whether two records of an address say the same, but for
 // what may differ at each reading.
 func SameRecord(t *schema.Type, a, b *state.Record) bool {
-	return steadyJSON(t, a) == steadyJSON(t, b)
+	return reflect.DeepEqual(a, b) || steadyJSON(t, a) == steadyJSON(t, b)
 }
 
 func steadyJSON(t *schema.Type, rec *state.Record) string {
@@ -232,11 +241,33 @@ func HoldsSecrets(a *schema.Attr) bool {
 // StoredValue reads back what RecordOf stored: the attributes by name. What no
 // longer fits the table is left out.
 func StoredValue(t *schema.Type, rec *state.Record) map[string]cty.Value {
+	return valuesOf(t, recordedTexts(rec))
+}
+
+// Outdated are those of StoredValue that a live value would not be stored as.
+func Outdated(t *schema.Type, rec *state.Record, live cty.Value) map[string]cty.Value {
+	texts := recordedTexts(rec)
+	for name, now := range storedTexts(t, live) {
+		if bytes.Equal(texts[name], now) {
+			delete(texts, name)
+		}
+	}
+	return valuesOf(t, texts)
+}
+
+func recordedTexts(rec *state.Record) map[string]json.RawMessage {
 	if rec == nil || len(rec.Attrs) == 0 {
 		return nil
 	}
 	var raw map[string]json.RawMessage
 	if json.Unmarshal(rec.Attrs, &raw) != nil {
+		return nil
+	}
+	return raw
+}
+
+func valuesOf(t *schema.Type, raw map[string]json.RawMessage) map[string]cty.Value {
+	if raw == nil {
 		return nil
 	}
 	out := make(map[string]cty.Value, len(raw))
@@ -273,7 +304,7 @@ func WithSettings(t *schema.Type, obj *providers.Object, rec *state.Record) *pro
 // OutputOf is what the state keeps of an output with the value v: of a
 // sensitive one a salted hash only.
 func OutputOf(v cty.Value, sensitive bool) (state.Output, error) {
-	v, _ = v.UnmarkDeep()
+	v = schema.Bare(v)
 	val, err := ctyjson.Marshal(v, v.Type())
 	if err != nil {
 		return state.Output{}, err

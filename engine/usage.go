@@ -15,6 +15,7 @@ import (
 type Machine struct {
 	CPUs   int
 	Memory int64 // bytes
+	GPUs   *int  // nil is not known
 }
 
 // Usage is what the objects of a plan take of one engine's machine.
@@ -107,6 +108,14 @@ func (u Usage) Warnings() []string {
 		say("memory", Bytes(u.Peak.Memory.N), Bytes(u.After.Memory.N), Bytes(has))
 	}
 	return out
+}
+
+// GPUs writes how many GPUs something takes.
+func GPUs(a schema.Amount) string {
+	if a.Open > 0 {
+		return "all there are"
+	}
+	return strconv.FormatInt(a.N, 10)
 }
 
 // Thousandths writes a number of thousandths: 1500 is "1.5".

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +217,7 @@ func newPool(t *testing.T) *pool {
 // algorithm runs while workers come and go, one dies, all is removed.
 func TestGeneticPool(t *testing.T) {
 	p := newPool(t)
+	lines := commandLines(t)
 	r := p.apply()
 	wants(t, r.stdout, "Apply complete!", `dashboard_url  = "`+p.dashboard+`"`, `head_address   = "`+p.head()+`:6379"`)
 	p.token = p.docker("exec", p.head(), "cat", "/run/ray/token")
@@ -239,13 +241,30 @@ func TestGeneticPool(t *testing.T) {
 	if files := p.files() + r.stdout + r.stderr; strings.Contains(files, p.token) {
 		t.Error("the cluster's token is in clear in what gapool wrote")
 	}
+	all := lines()
+	if !slices.ContainsFunc(all, func(l string) bool { return strings.Contains(l, "ray start") }) {
+		t.Error("not even ray start was seen among the processes")
+	}
+	for _, line := range all {
+		if strings.Contains(line, p.token) {
+			t.Errorf("the cluster's token is an argument: %s", line)
+		}
+	}
 
 	t.Log("workers come and go under a running algorithm")
+	const allowed = "-allow-data-loss=docker_volume.results"
+	p.must(0, "plan", "-destroy", allowed, "-out=idle.plan")
 	a := p.evolve("--generations", "100000", "--population", "24", "--eval-ms", "200", "--stop", "/tmp/stop", "--save", "/results/best.json")
 	a.reaches(2)
+	wants(t, p.must(1, "apply", "idle.plan").stderr, "nothing was changed", "ray_cluster.pool.head runs driver ")
 	p.apply("-var", "workers=3")
 	p.listed(map[string]int{"small": 3, "large": 1})
 	a.running()
+	t.Log("which keeps its cluster, unless somebody says -force")
+	for _, args := range [][]string{{"destroy", "-auto-approve", allowed}, {"apply", "-auto-approve", "-replace=ray_cluster.pool"}} {
+		wants(t, p.must(1, args...).stderr, "ray_cluster.pool.head runs driver ", "add -force")
+	}
+	p.listed(map[string]int{"small": 3, "large": 1})
 	a.reaches(3)
 	shrunk := p.apply("-var", "workers=1")
 	wants(t, shrunk.stdout, "2 destroyed")
@@ -272,7 +291,7 @@ func TestGeneticPool(t *testing.T) {
 	t.Log("what was found is not lost by accident")
 	wants(t, p.must(1, "destroy", "-auto-approve").stderr, "docker_volume.results")
 	p.listed(map[string]int{"small": 1, "large": 1})
-	gone := p.must(0, "destroy", "-auto-approve", "-allow-data-loss=docker_volume.results")
+	gone := p.must(0, "destroy", "-auto-approve", allowed)
 	wants(t, gone.stdout, "0 to add, 0 to change, 7 to destroy", "Resources: 7 destroyed")
 	p.nothingLeft()
 }

@@ -5,6 +5,7 @@ package examples_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -157,4 +158,93 @@ func TestFailedChangeIsRolledBack(t *testing.T) {
 	wants(t, r.stdout, "Apply failed and was rolled back.")
 	s.nothingLeft()
 	wants(t, s.must(0, "destroy", "-auto-approve").stdout, "No changes.")
+}
+
+const driver = `
+variable "command" {
+  type    = list(string)
+  default = ["sleep", "1000000"]
+}
+variable "level" {
+  default = "one"
+}
+resource "docker_container" "driver" {
+  name       = "NAME-driver"
+  image      = docker_image.pool.image_id
+  command    = var.command
+  init       = true
+  depends_on = [ray_cluster.pool]
+}
+`
+
+// A worker that came goes again, and it is Ray that says so. What went from a
+// cluster does not come back, which the plan says beforehand, and the next apply
+// brings the old configuration back.
+func TestFailedChangeOfAClusterIsRolledBack(t *testing.T) {
+	p := newPool(t)
+	p.write("driver.gapool.hcl", driver)
+	main, err := os.ReadFile(filepath.Join(p.dir, "main.gapool.hcl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("main.gapool.hcl", strings.Replace(string(main), "head {\n", "head {\n    env = { LEVEL = var.level }\n", 1))
+	p.apply()
+	head := func(field string) string { return p.inspect("container", p.head(), field) }
+	asBefore := func() {
+		t.Helper()
+		p.token = p.docker("exec", p.head(), "cat", "/run/ray/token")
+		p.listed(map[string]int{"small": 2, "large": 1})
+		if env := head(".Config.Env"); !strings.Contains(env, "LEVEL=one") {
+			t.Errorf("the head has %s", env)
+		}
+		if runs := p.inspect("container", p.name+"-driver", ".State.Running"); runs != "true" {
+			t.Errorf("the driver runs: %s", runs)
+		}
+		p.settled()
+	}
+	asBefore()
+	was := head(".Id")
+	broken := func(verb string, flags ...string) []string {
+		return append([]string{verb, "-on-failure=rollback", `-var=command=["no-such-command"]`}, flags...)
+	}
+
+	t.Log("a worker had come")
+	r := p.must(1, append(broken("apply", "-var=workers=3"), "-auto-approve")...)
+	wants(t, r.stdout, "Rolling back what was done, since docker_container.driver failed:", p.worker("small")+"[2]: Destruction complete",
+		"Apply failed and was rolled back. What runs is what ran before.")
+	wants(t, r.stderr, "docker_container.driver: create", "no-such-command")
+	asBefore()
+
+	const gone = " (delete): a member of a cluster that is removed does not come back"
+	t.Log("a worker had gone")
+	shrunk := regexp.MustCompile(regexp.QuoteMeta(p.worker("small")) + `\[[01]\]` + regexp.QuoteMeta(gone)) // the idlest one
+	if r = p.must(0, broken("plan", "-var=workers=1")...); !shrunk.MatchString(r.stdout) {
+		t.Errorf("it does not say what is not undone:\n%s", r.stdout)
+	}
+	r = p.must(1, append(broken("apply", "-var=workers=1"), "-auto-approve")...)
+	wants(t, r.stdout, "Apply failed and was rolled back in part.")
+	if !shrunk.MatchString(r.stderr) {
+		t.Errorf("it does not say what was not undone:\n%s", r.stderr)
+	}
+	p.listed(map[string]int{"small": 1, "large": 1})
+	if head(".Id") != was {
+		t.Error("the head is another one, and nothing was to be done to it")
+	}
+	p.apply()
+	asBefore()
+
+	t.Log("the head had been made anew, and all workers with it")
+	wants(t, p.must(0, broken("plan", "-var=level=two")...).stdout, "Not undone then:", "ray_cluster.pool.head"+gone)
+	r = p.must(1, append(broken("apply", "-var=level=two"), "-auto-approve")...)
+	wants(t, r.stdout, "Apply failed and was rolled back in part.")
+	wants(t, r.stderr, "ray_cluster.pool.head"+gone)
+	p.apply()
+	asBefore()
+
+	t.Log("a first apply that fails leaves nothing")
+	allowed := "-allow-data-loss=docker_volume.results"
+	p.must(0, "destroy", "-auto-approve", allowed)
+	r = p.must(1, append(broken("apply", allowed), "-auto-approve")...)
+	wants(t, r.stdout, "Apply failed and was rolled back. What runs is what ran before.")
+	p.nothingLeft()
 }

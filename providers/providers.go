@@ -62,6 +62,7 @@ type Info struct {
 	API     string // the version of its API that is spoken: "1.41"; empty where there is none
 	CPUs    int
 	Memory  int64 // bytes
+	GPUs    *int  // that a container can be given; nil where that is not known
 }
 
 // Scope says what to read: the objects of a stack and workspace of any
@@ -159,7 +160,10 @@ type Request struct {
 	Prior *Object
 	// Changed are the attributes that an Update is for, sorted.
 	Changed []string
-	// Ends is the work that was allowed, by name, to end with Prior.
+	// Lead is, for a Delete, the object that Prior follows and that is deleted
+	// after it: what keeps that one has to keep this one. Nil if it stays.
+	Lead *Object
+	// Ends is the work that was allowed, by name, to end with Prior or Lead.
 	Ends []string
 	// Force lets a verb go on where running work, or not knowing of any, speaks
 	// against it.
@@ -224,7 +228,8 @@ type Lingerer interface {
 // its members.
 type Lowerer interface {
 	// Lower returns the wanted members of the cluster. It is pure: want is the
-	// cluster's value, which may hold unknown values but no marks; live are
+	// cluster's value, which may hold unknown values but no marks, and what
+	// follows from an unknown value is unknown in a member; live are
 	// the objects that are the cluster's members now, with their addresses in
 	// Owner.Address; info is zero where no engine was asked. A live member that
 	// stays keeps its address; one that is not returned is to be deleted.

@@ -128,15 +128,15 @@ type Resource struct {
 	bodyRefs      []hcl.Traversal // what the body refers to
 }
 
-// Refers reports whether an argument is a reference to a resource of a type, and
-// nothing but that.
-func (r *Resource) Refers(argument, typ string) bool {
+// NamesByWord reports whether an argument is set to something else than a
+// reference to a resource of a type and nothing but that.
+func (r *Resource) NamesByWord(argument, typ string) bool {
 	content, _, _ := r.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: argument}}})
 	if content == nil || content.Attributes[argument] == nil {
 		return false
 	}
 	t, diags := hcl.AbsTraversalForExpr(content.Attributes[argument].Expr)
-	return !diags.HasErrors() && t.RootName() == typ
+	return diags.HasErrors() || t.RootName() != typ
 }
 
 // Lifecycle is a resource's lifecycle block.

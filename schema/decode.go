@@ -35,8 +35,7 @@ func (t *Type) Decode(body hcl.Body, ctx *hcl.EvalContext) (cty.Value, hcl.Diagn
 	if t.Validate == nil {
 		return v, diags
 	}
-	bare, _ := v.UnmarkDeep()
-	for _, p := range t.Validate(bare) {
+	for _, p := range t.Validate(Bare(v)) {
 		diags = append(diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Invalid configuration", Detail: t.discreet(v, p),
 			Subject: t.rangeOf(body, p.Attr).Ptr(),
@@ -200,7 +199,7 @@ func normalizeObject(attrs []Attr, raw cty.Value) (cty.Value, error) {
 // normalize does the same for one argument. Its errors do not quote what is
 // sensitive.
 func (a *Attr) normalize(v cty.Value) (cty.Value, error) {
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := Unmark(v)
 	out, err := a.normalizeBare(bare)
 	switch {
 	case err != nil && (a.Sensitive || len(marks) > 0):

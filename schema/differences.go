@@ -56,12 +56,12 @@ type Difference struct {
 // A row inside a block without a Change of its own has the block's. ReplaceIf
 // is asked of known values only; for others it is taken to be true.
 func Differences(t *Type, want, live, defaults cty.Value) []Difference {
-	want, marks := want.UnmarkDeepWithPaths()
-	live, _ = live.UnmarkDeep()
+	want, marks := Unmark(want)
+	live = Bare(live)
 	if defaults == cty.NilVal || defaults.IsNull() {
 		defaults = t.Null()
 	}
-	defaults, _ = defaults.UnmarkDeep()
+	defaults = Bare(defaults)
 	var d differ
 	for i := range t.Attrs {
 		a := &t.Attrs[i]

@@ -273,7 +273,7 @@ func drawAttr(t *rapid.T, label string, a *Attr) cty.Value {
 		}
 		t.Fatalf("%s: no values of %s", label, a.Type.FriendlyName())
 	}
-	ty := impliedObject(a.Block.Attrs)
+	ty := nullOf(a.Block.Attrs).Type()
 	if a.Block.Nesting == Single {
 		return drawObject(t, label, a.Block.Attrs)
 	}

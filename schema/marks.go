@@ -15,14 +15,51 @@ const SensitiveMark = mark("sensitive")
 
 // IsSensitive reports whether v or anything in it is marked sensitive.
 func IsSensitive(v cty.Value) bool {
-	return v.ContainsMarked()
+	return marked(v)
+}
+
+// Unmark returns v without marks, and where they were: what
+// cty.Value.UnmarkDeepWithPaths does, which rebuilds a value even where nothing
+// in it is marked. Most values are of that kind, and a plan unmarks each often.
+func Unmark(v cty.Value) (cty.Value, []cty.PathValueMarks) {
+	if !marked(v) {
+		return v, nil
+	}
+	return v.UnmarkDeepWithPaths()
+}
+
+// Bare returns v without marks.
+func Bare(v cty.Value) cty.Value {
+	v, _ = Unmark(v)
+	return v
+}
+
+// marked is cty.Value.ContainsMarked, which sorts the attributes of each object
+// to walk them in order.
+func marked(v cty.Value) bool {
+	ty := v.Type()
+	switch {
+	case v.IsMarked():
+		return true
+	case v.IsNull() || !v.IsKnown() || ty.IsPrimitiveType():
+		return false
+	case ty.IsObjectType():
+		for name := range ty.AttributeTypes() {
+			if marked(v.GetAttr(name)) {
+				return true
+			}
+		}
+		return false
+	default:
+		return v.ContainsMarked()
+	}
 }
 
 // Secrets returns the known strings in v that are marked sensitive or stand
 // within something that is, numbers included as they are written, the longest
 // first and each once. What a message may quote of v must not contain one.
 func Secrets(v cty.Value) []string {
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := Unmark(v)
 	if len(marks) == 0 {
 		return nil
 	}

@@ -40,9 +40,9 @@ func Settled(t *Type, want, live cty.Value) cty.Value {
 // complete fills each computed attribute that want leaves out with what missing
 // says for its live value, which is NilVal where there is no counterpart.
 func complete(t *Type, want, live cty.Value, missing func(a *Attr, live cty.Value) cty.Value) cty.Value {
-	want, marks := want.UnmarkDeepWithPaths()
+	want, marks := Unmark(want)
 	if live != cty.NilVal {
-		live, _ = live.UnmarkDeep()
+		live = Bare(live)
 	}
 	return completeObject(t.Attrs, want, live, missing).MarkWithPaths(marks)
 }

@@ -2,8 +2,10 @@ package schema
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
@@ -62,6 +64,27 @@ type Type struct {
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
 	Derive func(dir string, v cty.Value) (cty.Value, error)
+}
+
+// nullOfRows holds, by the first row of a table that nobody changes any more, the
+// value with nothing set and with it the object type, which a plan asks for
+// several times for each object.
+var nullOfRows sync.Map // *Attr -> cty.Value
+
+func nullOf(attrs []Attr) cty.Value {
+	if len(attrs) == 0 {
+		return cty.EmptyObjectVal
+	}
+	if v, ok := nullOfRows.Load(&attrs[0]); ok {
+		return v.(cty.Value)
+	}
+	vals := make(map[string]cty.Value, len(attrs))
+	for i := range attrs {
+		vals[attrs[i].Name] = cty.NullVal(attrs[i].Implied())
+	}
+	v := cty.ObjectVal(vals)
+	nullOfRows.Store(&attrs[0], v)
+	return v
 }
 
 // Attr is one row of the table.
@@ -242,7 +265,7 @@ func (a *Attr) Implied() cty.Type {
 	if a.Block == nil {
 		return a.Type
 	}
-	obj := impliedObject(a.Block.Attrs)
+	obj := nullOf(a.Block.Attrs).Type()
 	switch a.Block.Nesting {
 	case List:
 		return cty.List(obj)
@@ -256,25 +279,16 @@ func (a *Attr) Implied() cty.Type {
 }
 
 // Implied returns the object type of a resource in its normal form.
-func (t *Type) Implied() cty.Type { return impliedObject(t.Attrs) }
-
-func impliedObject(attrs []Attr) cty.Type {
-	m := make(map[string]cty.Type, len(attrs))
-	for i := range attrs {
-		m[attrs[i].Name] = attrs[i].Implied()
-	}
-	return cty.Object(m)
-}
+func (t *Type) Implied() cty.Type { return nullOf(t.Attrs).Type() }
 
 // Null returns the resource's value with nothing set.
-func (t *Type) Null() cty.Value { return t.Build(nil) }
+func (t *Type) Null() cty.Value { return nullOf(t.Attrs) }
 
 // Newer returns the paths of the attributes that a value sets though the
 // engine's API, of the version api, does not have them yet, with the version
 // that does, in the order of the table. The value is in normal form.
 func (t *Type) Newer(v cty.Value, api *version.Version) []Newer {
-	v, _ = v.UnmarkDeep()
-	return newer(t.Attrs, "", v, api)
+	return newer(t.Attrs, "", Bare(v), api)
 }
 
 // Newer is an attribute that an engine is too old for.
@@ -350,9 +364,10 @@ func buildObject(where string, attrs []Attr, set map[string]cty.Value) cty.Value
 
 // With returns the object v with some attributes set to other values.
 func With(v cty.Value, set map[string]cty.Value) cty.Value {
-	vals := v.AsValueMap()
-	for name, x := range set {
-		vals[name] = x
+	if len(set) == 0 {
+		return v
 	}
+	vals := v.AsValueMap()
+	maps.Copy(vals, set)
 	return cty.ObjectVal(vals)
 }

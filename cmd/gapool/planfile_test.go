@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/providers/ray/raytest"
 	"github.com/gapool/gapool/schema"
@@ -331,6 +332,37 @@ func TestKeptPlanOfAClusterMadeBlind(t *testing.T) {
 	}
 	if left := w.Objects(); len(left) != 1 {
 		t.Errorf("left:\n%s", w)
+	}
+}
+
+// TestKeptPlanIsOfOneEngine keeps a plan and applies it where the docker command
+// leads to another engine now.
+func TestKeptPlanIsOfOneEngine(t *testing.T) {
+	dir := t.TempDir()
+	image := &providers.Object{Kind: "docker_image", Name: "nginx:latest"}
+	here := rayWorld(filepath.Join(dir, ".here.json"))
+	there := mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.EngineID("there"))
+	here.Put(image)
+	there.Put(image)
+	s := &shop{dir: dir, provider: here}
+	s.write(`
+gapool { stack = "shop" }
+resource "docker_container" "web" {
+  name  = "web"
+  image = "nginx"
+}`)
+	if code, out := s.run("plan", "-out=kept"); code != 0 {
+		t.Fatal(out)
+	}
+	before := there.String()
+	s.provider = there
+	code, out := s.run("apply", "kept")
+	if code != 1 || !strings.Contains(out, `the provider "docker" leads to the engine there`) || there.String() != before {
+		t.Errorf("exit code %d\n%s\n%s", code, out, there)
+	}
+	s.provider = here
+	if code, out := s.run("apply", "kept"); code != 0 {
+		t.Error(out)
 	}
 }
 

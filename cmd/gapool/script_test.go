@@ -93,7 +93,7 @@ func worldCmd(ts *testscript.TestScript, neg bool, args []string) {
 
 // rayWorld is an engine with all of Docker's attributes.
 func rayWorld(file string) *mem.World {
-	return mem.New("docker", &schema.Type{Name: "docker"}, docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(file))
+	return mem.New("docker", docker.New().Config(), docker.New().Types(), mem.Uses(mem.DockerUses), mem.File(file))
 }
 
 // memoryOnly is what a container of that world takes.

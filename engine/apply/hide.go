@@ -17,9 +17,18 @@ func (h hidden) Unwrap() error { return h.err }
 const shortest = 4
 
 // hide returns err without the secrets in its text, err itself where it has
-// none. A secret of several lines is looked for line by line.
+// none.
 func hide(err error, secrets []string) error {
-	text := err.Error()
+	text := without(err.Error(), secrets)
+	if text == err.Error() {
+		return err
+	}
+	return hidden{err, text}
+}
+
+// without returns a text without the secrets in it. A secret of several lines is
+// looked for line by line.
+func without(text string, secrets []string) string {
 	for _, s := range secrets {
 		for line := range strings.Lines(s) {
 			if line = strings.TrimSpace(line); len(line) >= shortest {
@@ -27,8 +36,5 @@ func hide(err error, secrets []string) error {
 			}
 		}
 	}
-	if text == err.Error() {
-		return err
-	}
-	return hidden{err, text}
+	return text
 }

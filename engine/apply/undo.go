@@ -212,7 +212,7 @@ func (u *undoing) asNow(v cty.Value) cty.Value {
 		ids[old.(string)] = now.(string)
 		return true
 	})
-	bare, marks := v.UnmarkDeepWithPaths()
+	bare, marks := schema.Unmark(v)
 	now, err := cty.Transform(bare, func(path cty.Path, x cty.Value) (cty.Value, error) {
 		if x.Type() != cty.String || x.IsNull() || !x.IsKnown() {
 			return x, nil
@@ -318,6 +318,8 @@ func (u *undoing) summary() *RollbackError {
 			left("%v", res.err)
 		case res.outcome == skipped && res.because == interrupted && shown:
 			out.Interrupted++
+		case res.outcome == skipped && res.because >= 0 && s.Verb == engine.DoKeep:
+			left("%s", s.Why)
 		case res.outcome == skipped && res.because >= 0 && shown:
 			left("%s needs it", u.p.Undo[res.because].Addr)
 		}

@@ -38,9 +38,10 @@ func (p *planner) cluster(w *wanted) {
 			continue
 		}
 		mw := &wanted{
-			addr: m.Addr, typ: m.Type, provider: w.provider, value: m.Want, block: w.block,
+			addr: m.Addr, typ: m.Type, provider: w.provider, block: w.block,
 			deps: slices.SortedFunc(slices.Values(append(slices.Clone(w.deps), m.Follows...)), schema.CompareAddr),
 		}
+		mw.wants(m.Want)
 		mw.replace = p.asked(m.Addr)
 		if mw.replace == "" {
 			mw.replace = w.replace
@@ -100,7 +101,6 @@ func (p *planner) madeAnew(m providers.Member) []lead {
 // changes, or if it was never seen whole.
 func (p *planner) whole(w *wanted, changed, anew bool) {
 	k := p.at(w.addr)
-	bare, marks := w.value.UnmarkDeepWithPaths()
 	c := &engine.Change{
 		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Deps: w.deps,
 		Before: cty.NullVal(w.typ.Implied()), Action: engine.NoOp,
@@ -115,7 +115,7 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	c.Before = seen(w.typ, k)
 	// What was configured is the members'; the cluster repeats it as wanted.
 	if !c.Before.IsNull() {
-		c.Before = schema.With(c.Before, notComputed(w.typ, bare))
+		c.Before = schema.With(c.Before, notComputed(w.typ, w.bare))
 	}
 	switch {
 	case p.o.Mode == engine.RefreshOnly && c.Before.IsNull():
@@ -140,7 +140,7 @@ func (p *planner) whole(w *wanted, changed, anew bool) {
 	} else {
 		p.settleAfter(c, w.value)
 	}
-	c.Before = hideLike(w.typ, c.Before, marks)
+	c.Before = hideLike(w.typ, c.Before, w.marks)
 	p.eval.Set(w.addr, c.After)
 }
 

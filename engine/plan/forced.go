@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
@@ -31,7 +29,7 @@ func leadOf(c *engine.Change, reason string, before bool) lead {
 // replace_triggered_by names, with the member that it follows, with what it
 // uses and what goes first. If they are replaced only perhaps, c is too, unless
 // it changes for certain: then it is replaced for certain.
-func (p *planner) goAlong(c *engine.Change, w *wanted, bare cty.Value) {
+func (p *planner) goAlong(c *engine.Change, w *wanted) {
 	for _, l := range slices.Concat(w.leads, p.held(c.Object), p.forced[c.Addr]) {
 		certain := len(l.onlyIf) == 0 || p.follows(l.addr, c.Addr)
 		settled := c.Action.Replaces() && (!l.before || c.Action == engine.Replace)
@@ -41,7 +39,7 @@ func (p *planner) goAlong(c *engine.Change, w *wanted, bare cty.Value) {
 			if l.before {
 				c.Action = engine.Replace
 			} else {
-				c.Action = p.replacement(c, w, bare)
+				c.Action = p.replacement(c, w)
 			}
 		}
 		switch {

@@ -21,6 +21,8 @@ type wanted struct {
 	typ      *schema.Type
 	provider string
 	value    cty.Value // normal form, with marks
+	bare     cty.Value // the same without
+	marks    []cty.PathValueMarks
 	block    *schema.Resource
 	key      schema.Key
 	deps     []schema.Addr
@@ -28,6 +30,11 @@ type wanted struct {
 	// are the changes that it is made anew along with.
 	replace string
 	leads   []lead
+}
+
+func (w *wanted) wants(v cty.Value) {
+	w.value = v
+	w.bare, w.marks = schema.Unmark(v)
 }
 
 // instance evaluates and decides one instance of a block.
@@ -49,9 +56,10 @@ func (p *planner) instance(r *schema.Resource, key schema.Key) {
 	}
 	known := p.conditions(r, key, r.Lifecycle.Preconditions, cty.NilVal)
 	w := &wanted{
-		addr: addr, typ: r.Type, provider: r.Provider, value: v, block: r, key: key,
+		addr: addr, typ: r.Type, provider: r.Provider, block: r, key: key,
 		deps: p.graph.Deps(r.Addr), replace: p.asked(addr), leads: p.triggers(r),
 	}
+	w.wants(v)
 	if r.Type.Virtual {
 		p.cluster(w)
 		known = known && len(r.Lifecycle.Postconditions) == 0 // the apply asks them
@@ -93,7 +101,7 @@ func (p *planner) passBy(r *schema.Resource, key schema.Key) {
 		return
 	}
 	v, _ := p.eval.Body(r, key) // what is wrong with it is not for this plan
-	_, marks := v.UnmarkDeepWithPaths()
+	_, marks := schema.Unmark(v)
 	is := engine.WithSettings(r.Type, k.objects[0].obj, k.record).Attrs
 	if r.Type.Virtual {
 		is = seen(r.Type, k)
@@ -167,8 +175,7 @@ func attrOf(t hcl.Traversal) string {
 
 // decide compares the wanted value with what is live and settles the change.
 func (p *planner) decide(w *wanted) *engine.Change {
-	bare, marks := w.value.UnmarkDeepWithPaths()
-	name := nameOf(bare)
+	name := nameOf(w.bare)
 	k := p.claim(w, name)
 	c := &engine.Change{
 		Addr: w.addr, Type: w.typ, Provider: w.provider, Record: k.record, Prev: k.from, Deps: w.deps,
@@ -179,7 +186,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 	p.changes[w.addr] = c
 	p.decided[w.addr.Block()] = append(p.decided[w.addr.Block()], c)
 
-	current := p.pick(w, k, bare, name)
+	current := p.pick(w, k, name)
 	if p.o.Mode == engine.RefreshOnly {
 		p.observe(c, w, k, current)
 		return c
@@ -192,13 +199,16 @@ func (p *planner) decide(w *wanted) *engine.Change {
 			p.drift(c, c.Reason, nil)
 		}
 	default:
-		p.compare(c, w, current, bare)
+		p.compare(c, w, current)
 	}
 	p.settleAfter(c, w.value)
-	if key := (nameKey{w.provider, w.typ.Name, nameOf(bareOf(c.After))}); w.typ.ByName && (p.tags[key] == nil || made(c)) {
-		p.tags[key] = c
+	if w.typ.ByName {
+		key := nameKey{w.provider, w.typ.Name, nameOf(schema.Bare(c.After))}
+		if p.tags[key] == nil || made(c) {
+			p.tags[key] = c
+		}
 	}
-	c.Before = hideLike(w.typ, c.Before, marks)
+	c.Before = hideLike(w.typ, c.Before, w.marks)
 	return c
 }
 
@@ -209,18 +219,18 @@ func (p *planner) checkAPI(w *wanted) {
 	if err != nil {
 		return // no engine was asked, or it has no versions
 	}
-	for _, n := range w.typ.Newer(w.value, api) {
+	for _, n := range w.typ.Newer(w.bare, api) {
 		p.errorf(p.blockRange(w.addr), "The engine is too old", "%s: %s needs version %s of the Docker Engine API, and the engine at %s (%s) speaks %s. Remove the argument, or upgrade the engine.",
 			w.addr, n.Path, n.Since, info.Host, info.Version, info.API)
 	}
 }
 
 // compare settles what is to be done with an object that exists.
-func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.Value) {
+func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 	obj := current.obj
 	c.Object, c.Adopted = obj, !current.recorded
 	p.byObject[refKey(obj.Kind, obj.ID)] = c
-	live := p.liveAttrs(w.typ, c.Record, obj, bare)
+	live := p.liveAttrs(w.typ, c.Record, obj, w.bare)
 	c.Before = live
 	value, names := p.unsettled(w, live)
 	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
@@ -239,22 +249,22 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found, bare cty.
 	}
 	switch {
 	case w.replace != "":
-		c.Action, c.Reason = p.replacement(c, w, bare), w.replace
+		c.Action, c.Reason = p.replacement(c, w), w.replace
 	case obj.Broken != "":
-		c.Action, c.Reason = p.replacement(c, w, bare), obj.Broken
+		c.Action, c.Reason = p.replacement(c, w), obj.Broken
 		p.drift(c, obj.Broken, nil)
 	case replace || (update && unknownReplaces):
-		c.Action = p.replacement(c, w, bare)
+		c.Action = p.replacement(c, w)
 	case update:
 		c.Action = engine.Update
 	case unknown:
 		c.Action = engine.Update
 		if unknownReplaces {
-			c.Action = p.replacement(c, w, bare)
+			c.Action = p.replacement(c, w)
 		}
 		c.OnlyIf = slices.Compact(slices.Sorted(slices.Values(append(p.unknownSources(w.block), names...))))
 	}
-	p.goAlong(c, w, bare)
+	p.goAlong(c, w)
 	if current.recorded {
 		p.recordedDrift(c, w, live)
 	}
@@ -292,11 +302,10 @@ func made(c *engine.Change) bool { return c.Action == engine.Create || c.Action.
 func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found) {
 	switch {
 	case current != nil:
-		_, marks := w.value.UnmarkDeepWithPaths()
 		c.Object, c.Adopted, c.Tainted = current.obj, !current.recorded, current.tainted
-		live := p.liveAttrs(w.typ, c.Record, c.Object, bareOf(w.value))
-		c.Before = hideLike(w.typ, live, marks)
-		c.After = schema.With(c.Before, notWanted(w.typ, bareOf(w.value)))
+		live := p.liveAttrs(w.typ, c.Record, c.Object, w.bare)
+		c.Before = hideLike(w.typ, live, w.marks)
+		c.After = schema.With(c.Before, notWanted(w.typ, w.bare))
 		if current.recorded {
 			p.recordedDrift(c, w, live)
 		}
@@ -323,20 +332,20 @@ func notWanted(t *schema.Type, want cty.Value) map[string]cty.Value {
 }
 
 // replacement chooses the order of a replacement.
-func (p *planner) replacement(c *engine.Change, w *wanted, bare cty.Value) engine.Action {
+func (p *planner) replacement(c *engine.Change, w *wanted) engine.Action {
 	switch {
 	case w.typ.ByName:
 		return engine.ReplaceFirst // the new tag first, the old one last
 	case w.block == nil || !w.block.Lifecycle.CreateBeforeDestroy || !w.addr.Member.IsZero():
 		return engine.Replace
-	case !w.typ.Renames && c.Object != nil && nameOf(bare) == c.Object.Name:
+	case !w.typ.Renames && c.Object != nil && nameOf(w.bare) == c.Object.Name:
 		p.errorf(w.block.Range.Ptr(), "Two objects of one name",
 			"%s has create_before_destroy, but a %s cannot be renamed, so the new one cannot be made while the old one has its name. "+
 				"Give it another name (one that has a hash of its settings in it, say) or remove create_before_destroy.", c.Addr, w.typ.Name)
 		return engine.Replace
 	case w.typ.Exclusive != nil && c.Object != nil:
-		held, told := w.typ.Exclusive(bareOf(c.Before)), w.typ.Exclusive(engine.Open(w.value))
-		for _, x := range w.typ.Exclusive(bare) {
+		held, told := w.typ.Exclusive(schema.Bare(c.Before)), w.typ.Exclusive(engine.Open(w.value))
+		for _, x := range w.typ.Exclusive(w.bare) {
 			if slices.Contains(held, x) {
 				if !slices.Contains(told, x) {
 					x = "what it is to have and is sensitive"
@@ -420,14 +429,14 @@ func (p *planner) hasPlace(addr schema.Addr) bool {
 // is whole, then one with the immutable attributes as wanted, then one with the
 // wanted name, then the newest. The others are deleted, before anything new is
 // made; what holds data is kept and listed.
-func (p *planner) pick(w *wanted, k *known, bare cty.Value, name string) *found {
+func (p *planner) pick(w *wanted, k *known, name string) *found {
 	if len(k.objects) == 0 {
 		return nil
 	}
 	replaces := make(map[*found]bool, len(k.objects))
 	if len(k.objects) > 1 {
 		for _, f := range k.objects {
-			for _, d := range schema.Differences(w.typ, bare, p.liveAttrs(w.typ, k.record, f.obj, bare), f.obj.Defaults) {
+			for _, d := range schema.Differences(w.typ, w.bare, p.liveAttrs(w.typ, k.record, f.obj, w.bare), f.obj.Defaults) {
 				replaces[f] = replaces[f] || (d.Replace && !d.Unknown)
 			}
 		}
@@ -651,8 +660,11 @@ func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference
 // recordedDrift tells what was changed behind our back: where what is live
 // differs from what was recorded.
 func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
-	stored := engine.StoredValue(w.typ, c.Record)
-	if !p.o.Refresh || len(stored) == 0 || c.Object.Broken != "" {
+	if !p.o.Refresh || c.Object.Broken != "" {
+		return
+	}
+	stored := engine.Outdated(w.typ, c.Record, live)
+	if len(stored) == 0 {
 		return
 	}
 	was := schema.With(live, stored)
@@ -703,15 +715,18 @@ func hideLike(t *schema.Type, live cty.Value, marks []cty.PathValueMarks) cty.Va
 			}
 		}
 	}
-	live, own := live.UnmarkDeepWithPaths()
-	vals := live.AsValueMap()
+	live, own := schema.Unmark(live)
+	set := map[string]cty.Value{}
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
-		if v := vals[a.Name]; !v.IsNull() && (hidden[a.Name] || a.Sensitive) {
-			vals[a.Name] = v.Mark(schema.SensitiveMark)
+		if !hidden[a.Name] && !a.Sensitive {
+			continue
+		}
+		if v := live.GetAttr(a.Name); !v.IsNull() {
+			set[a.Name] = v.Mark(schema.SensitiveMark)
 		}
 	}
-	return cty.ObjectVal(vals).MarkWithPaths(own)
+	return schema.With(live, set).MarkWithPaths(own)
 }
 
 // settleAfter fills in what the object will be.
@@ -750,9 +765,4 @@ func sameJSON(a, b any) bool {
 	}
 	y, err := json.Marshal(b)
 	return err == nil && string(x) == string(y)
-}
-
-func bareOf(v cty.Value) cty.Value {
-	bare, _ := v.UnmarkDeep()
-	return bare
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -27,7 +28,7 @@ func (p *planner) holder(provider string, t *schema.Type, name string) *found {
 func (p *planner) names(context.Context) {
 	wanted := map[nameKey]*engine.Change{}
 	for _, c := range p.plan.Changes {
-		name := nameOf(bareOf(c.After))
+		name := nameOf(schema.Bare(c.After))
 		if name == "" || c.Type.ByName || c.Type.Virtual || c.Action == engine.Delete || c.Action == engine.Forget {
 			continue
 		}
@@ -145,6 +146,25 @@ func (p *planner) occupied(context.Context) {
 			}
 			p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
 				c.Addr, by.Kind, by.Name, thing, by.Kind)
+		}
+	}
+}
+
+// lacking refuses what asks for more GPUs than its engine has at all: it would be
+// created, and then not start.
+func (p *planner) lacking(context.Context) {
+	for _, c := range p.plan.Changes {
+		info := p.info(c.Provider)
+		if c.Type.Needs == nil || info.GPUs == nil || c.Action != engine.Create && !c.Action.Replaces() {
+			continue
+		}
+		if asks := c.Type.Needs(engine.Open(c.After)).GPUs; asks.N > int64(*info.GPUs) || asks.Open > 0 && *info.GPUs == 0 {
+			has := "none"
+			if *info.GPUs > 0 {
+				has = strconv.Itoa(*info.GPUs)
+			}
+			p.errorf(p.blockRange(c.Addr), "No such GPU", "%s asks for GPUs (%s), and the machine of the engine at %s has %s. Ask for what is there, or use an engine that has them.",
+				c.Addr, engine.GPUs(asks), info.Host, has)
 		}
 	}
 }
@@ -274,7 +294,7 @@ func (p *planner) wishes() *wishes {
 			addr := r.Addr.Instance(key)
 			v, _ := eval.Body(r, key)
 			p.wished.addrs[addr] = true
-			bare := bareOf(v)
+			bare := schema.Bare(v)
 			if r.Type.Virtual {
 				p.wishMembers(r, addr, bare)
 			} else {
@@ -337,7 +357,7 @@ func (p *planner) followNames(context.Context) {
 	}
 	names := func(r *schema.Resource) bool {
 		return slices.ContainsFunc(r.Type.Attrs, func(a schema.Attr) bool {
-			return a.Names != nil && kinds[a.Names.Type] && !r.Refers(a.Name, a.Names.Type)
+			return a.Names != nil && kinds[a.Names.Type] && r.NamesByWord(a.Name, a.Names.Type)
 		})
 	}
 	if p.o.Mode == engine.Destroy || !slices.ContainsFunc(p.graph.Resources(), names) {

@@ -69,7 +69,7 @@ func (p *planner) output(name string) engine.OutputChange {
 	}
 	oc.After, oc.Sensitive = v, out.Sensitive
 	switch {
-	case had && bareOf(v).IsNull() && !sameOutput(old, out.Sensitive, v):
+	case had && schema.Bare(v).IsNull() && !sameOutput(old, out.Sensitive, v):
 		oc.Action = engine.Delete // an output that is null is not there
 	case !had:
 		oc.Action = engine.Create

@@ -127,7 +127,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.steps, p.outputs, p.guard, p.words, p.remark, p.measure, p.undo, p.causes, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.lacking, p.steps, p.outputs, p.guard, p.words, p.remark, p.measure, p.undo, p.causes, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -363,7 +363,7 @@ func (p *planner) measure(context.Context) {
 	}
 	p.plan.Machines = map[string]engine.Machine{}
 	for key, info := range p.plan.Engines.Known() {
-		p.plan.Machines[key] = engine.Machine{CPUs: info.CPUs, Memory: info.Memory}
+		p.plan.Machines[key] = engine.Machine{CPUs: info.CPUs, Memory: info.Memory, GPUs: info.GPUs}
 	}
 	if p.plan.Summary() == (engine.Summary{}) {
 		return
@@ -444,7 +444,7 @@ func (p *planner) made() map[nameKey]bool {
 	out := map[nameKey]bool{}
 	for _, c := range p.plan.Changes {
 		if !c.After.IsNull() {
-			out[nameKey{c.Provider, c.Type.Name, nameOf(bareOf(c.After))}] = true
+			out[nameKey{c.Provider, c.Type.Name, nameOf(schema.Bare(c.After))}] = true
 		}
 	}
 	return out

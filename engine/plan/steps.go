@@ -122,6 +122,7 @@ func (p *planner) build() []*engine.Step {
 	}
 	b.connectUses()
 	b.connectNames()
+	b.connectWords()
 	b.connectExclusive()
 	b.connectRolling()
 	return b.steps
@@ -163,7 +164,7 @@ func (b *builder) makeSteps(c *engine.Change) {
 	}
 	create := func() *engine.Step {
 		s := b.add(engine.DoCreate, c)
-		s.Name = nameOf(bareOf(c.After))
+		s.Name = nameOf(schema.Bare(c.After))
 		if c.Type.ByName {
 			s.Prev = b.p.tagNow(c.Provider, c.Type, s.Name)
 		}
@@ -183,7 +184,7 @@ func (b *builder) makeSteps(c *engine.Change) {
 		}
 		if c.Renamed() {
 			s := target(b.add(engine.DoRename, c))
-			s.Name = nameOf(bareOf(c.After))
+			s.Name = nameOf(schema.Bare(c.After))
 			need(s, b.first[c.Addr])
 			b.rename[c.Addr] = s
 			if b.first[c.Addr] == nil {
@@ -503,6 +504,34 @@ func (b *builder) followUses(c *engine.Change) {
 		// A reference orders them already, one way or the other.
 		if from, to := c.Addr.Block(), used.Addr.Block(); !b.refers(from, to) && !b.refers(to, from) {
 			need(b.first[c.Addr], b.first[used.Addr])
+		}
+	}
+}
+
+// connectWords makes an object after what the plan makes for it, where it names
+// that by a word that is no reference. A reference the other way has the last word.
+func (b *builder) connectWords() {
+	makes := map[nameKey]*engine.Step{}
+	for _, c := range b.p.plan.Changes {
+		if made(c) {
+			makes[nameKey{c.Provider, c.Type.Name, nameOf(schema.Bare(c.After))}] = b.first[c.Addr]
+		}
+	}
+	if len(makes) == 0 {
+		return
+	}
+	for _, c := range b.p.plan.Changes {
+		if b.first[c.Addr] == nil {
+			continue
+		}
+		for _, n := range c.Type.Named(schema.Bare(c.After)) {
+			on := makes[nameKey{c.Provider, n.Type, n.Name}]
+			if on == nil || n.Name == "" {
+				continue
+			}
+			if from, to := c.Addr.Block(), on.Addr.Block(); !b.refers(from, to) && !b.refers(to, from) {
+				need(b.first[c.Addr], on)
+			}
 		}
 	}
 }

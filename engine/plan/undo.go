@@ -96,7 +96,7 @@ func (p *planner) undoCreate(s *engine.Step) *engine.Step {
 
 // tagStays says why the tag of a new image is not removed, empty where it is.
 func tagStays(s *engine.Step) string {
-	local := bareOf(s.Change.After)
+	local := schema.Bare(s.Change.After)
 	if local.Type().HasAttribute("keep_locally") {
 		if v := local.GetAttr("keep_locally"); v.IsKnown() && !v.IsNull() && v.True() {
 			return "it is kept on the engine (keep_locally)"
@@ -168,7 +168,7 @@ func ended(c *engine.Change) bool {
 func undoUpdate(s *engine.Step) *engine.Step {
 	c := s.Change
 	b := back(c, engine.Update)
-	live := bareOf(c.Object.Attrs)
+	live := schema.Bare(c.Object.Attrs)
 	set := map[string]cty.Value{}
 	for _, d := range c.Differences {
 		a := c.Type.Attr(d.Attr)
@@ -179,7 +179,7 @@ func undoUpdate(s *engine.Step) *engine.Step {
 		b.Differences = append(b.Differences, schema.Difference{Attr: d.Attr, Path: d.Path, Want: d.Live, Live: d.Want})
 	}
 	b.After = schema.With(asItWas(c), set)
-	if names := onlyByReplacement(c, bareOf(b.After)); len(names) > 0 {
+	if names := onlyByReplacement(c, schema.Bare(b.After)); len(names) > 0 {
 		return keep(fmt.Sprintf("only a replacement could change %s back", joined(names)))
 	}
 	return &engine.Step{Verb: engine.DoUpdate, Change: b, Target: s.Target, Name: s.Name}
@@ -194,7 +194,7 @@ func onlyByReplacement(c *engine.Change, want cty.Value) []string {
 			names = append(names, name)
 		}
 	}
-	after := bareOf(c.After)
+	after := schema.Bare(c.After)
 	for _, d := range schema.Differences(c.Type, want, after, c.Object.Defaults) {
 		if d.Replace && slices.ContainsFunc(c.Differences, func(x schema.Difference) bool { return x.Attr == d.Attr }) {
 			note(d.Attr)
@@ -242,7 +242,7 @@ func undoRename(s *engine.Step) *engine.Step {
 // own. What was secret is marked.
 func asItWas(c *engine.Change) cty.Value {
 	stored := engine.StoredValue(c.Type, c.Record)
-	live := bareOf(c.Object.Attrs)
+	live := schema.Bare(c.Object.Attrs)
 	set := map[string]cty.Value{}
 	for i := range c.Type.Attrs {
 		a := &c.Type.Attrs[i]

@@ -29,7 +29,7 @@ type decision struct {
 type decidedChange struct {
 	Addr    schema.Addr                `json:"address"`
 	Kind    string                     `json:"kind"`
-	On      string                     `json:"on"` // the provider key
+	On      string                     `json:"provider"` // the engine's key in the configuration, not which one it leads to
 	Action  engine.Action              `json:"action"`
 	Cause   engine.Cause               `json:"cause"`
 	OnlyIf  []string                   `json:"only_if"`

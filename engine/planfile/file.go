@@ -86,9 +86,10 @@ type Variable struct {
 type Engine struct {
 	ID   string `json:"id"`
 	Host string `json:"host"`
-	// What its machine has, as engine.Machine says; 0 where it is not known.
+	// What its machine has, as engine.Machine says; 0, of GPUs null, where it is not known.
 	CPUs   int   `json:"cpus,omitempty"`
 	Memory int64 `json:"memory,omitempty"`
+	GPUs   *int  `json:"gpus,omitempty"`
 }
 
 type change struct {
@@ -201,7 +202,7 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 	}
 	if p.Engines != nil {
 		for key, info := range p.Engines.Known() {
-			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory}
+			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory, GPUs: info.GPUs}
 		}
 	}
 	if f.Hidden, err = hashHidden(p); err != nil {
@@ -367,7 +368,7 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 		Targeted: f.Targeted, Notes: f.Notes, Force: f.Options.Force, OnFailure: f.Options.OnFailure, Machines: map[string]engine.Machine{},
 	}
 	for key, e := range f.Engines {
-		p.Machines[key] = engine.Machine{CPUs: e.CPUs, Memory: e.Memory}
+		p.Machines[key] = engine.Machine{CPUs: e.CPUs, Memory: e.Memory, GPUs: e.GPUs}
 	}
 	for _, a := range f.DataLoss {
 		p.Approved[a] = slices.Contains(f.Options.AllowDataLoss, a)

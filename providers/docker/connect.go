@@ -13,7 +13,6 @@ import (
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
-	"github.com/docker/cli/cli/connhelper"
 	ctxdocker "github.com/docker/cli/cli/context/docker"
 	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/docker/client"
@@ -63,6 +62,7 @@ func connect(ctx context.Context, cfg cty.Value) (*connection, error) {
 	}
 	return &connection{client: c, config: conf, info: providers.Info{
 		ID: info.ID, Host: t.host, Version: info.ServerVersion, API: c.ClientVersion(), CPUs: info.NCPU, Memory: info.MemTotal,
+		GPUs: gpusOf(info, t.host, "/"),
 	}}, nil
 }
 
@@ -112,15 +112,12 @@ type tlsWish struct{ wanted, unverified bool }
 
 func hostTarget(host, certs string, wish tlsWish, from string) (target, error) {
 	t := target{host: host, from: from}
-	helper, err := connhelper.GetConnectionHelper(host)
+	ssh, err := sshOpts(host)
 	if err != nil {
 		return t, t.fail(err)
 	}
-	if helper != nil {
-		t.opts = []client.Opt{
-			client.WithHTTPClient(&http.Client{Transport: &http.Transport{DialContext: helper.Dialer}}),
-			client.WithHost(helper.Host), client.WithDialContext(helper.Dialer),
-		}
+	if ssh != nil {
+		t.opts = ssh
 		return t, nil
 	}
 	if wish.wanted && !strings.HasPrefix(host, "unix:") && !strings.HasPrefix(host, "npipe:") {
@@ -163,7 +160,10 @@ func contextTarget(name, from string) (target, error) {
 		return t, fmt.Errorf("docker context %q: %w", name, err)
 	}
 	t.host = full.Host
-	if t.opts, err = full.ClientOpts(); err != nil {
+	if t.opts, err = sshOpts(t.host); err == nil && t.opts == nil {
+		t.opts, err = full.ClientOpts()
+	}
+	if err != nil {
 		return t, t.fail(err)
 	}
 	return t, nil
@@ -178,7 +178,9 @@ func (t target) fail(err error) error {
 		return fmt.Errorf("no access to the Docker engine at %s (%s): permission denied. Join the group of its socket (sudo usermod -aG docker $USER, then log in again), or use sudo",
 			t.host, t.from)
 	}
-	if client.IsErrConnectionFailed(err) {
+	if why := sshSays(err); why != nil && strings.HasPrefix(t.host, "ssh:") {
+		err = why
+	} else if client.IsErrConnectionFailed(err) {
 		err = errors.New("nothing answers there")
 	} else if errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: the connection was closed at once; does the engine want TLS?", err)

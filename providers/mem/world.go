@@ -162,6 +162,11 @@ func EngineID(id string) Option {
 	return func(w *World) { w.info.ID = id }
 }
 
+// GPUs says how many GPUs the engine's machine has; without it, that is not known.
+func GPUs(n int) Option {
+	return func(w *World) { w.info.GPUs = &n }
+}
+
 // New returns an empty world of objects of these types. The name is the
 // provider's, the config its block's table.
 func New(name string, config *schema.Type, types []*schema.Type, opts ...Option) *World {

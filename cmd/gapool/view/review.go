@@ -47,6 +47,9 @@ var actionWords = map[engine.Action]string{
 	engine.Create: "create", engine.Forget: "forget",
 }
 
+// takeUp is the word for what is there already and is only written down.
+const takeUp = "take up"
+
 // reviewEntries are all that an apply would do or write down, by importance, then by
 // address.
 func reviewEntries(p *engine.Plan) []entry {
@@ -56,7 +59,7 @@ func reviewEntries(p *engine.Plan) []entry {
 		switch {
 		case c.Action != engine.NoOp:
 		case c.Adopted:
-			e.word = "take up"
+			e.word = takeUp
 		case !c.Prev.IsZero():
 			e.word = "move"
 		default:
@@ -137,7 +140,7 @@ func blockDiff(a engine.Action, header string, rows []Node) string {
 	s := Style{margin: true}
 	fmt.Fprintf(&b, "%s%s {\n", s.start(0, a), header)
 	writeNodes(&b, rows, 1, false, s)
-	fmt.Fprintf(&b, "%s}\n", s.start(0, engine.NoOp))
+	fmt.Fprintf(&b, "%s}\n", s.start(0, s.inside(a)))
 	return b.String()
 }
 
@@ -169,7 +172,7 @@ func headline(p *engine.Plan) (loud, quiet []string) {
 	say(&quiet, "update", "updated")
 	say(&quiet, "create", "created")
 	say(&quiet, "forget", "forgotten")
-	say(&quiet, "take up", "taken up")
+	say(&quiet, takeUp, "taken up")
 	say(&quiet, "move", "moved")
 	if n["output"] > 0 {
 		quiet = append(quiet, count(n["output"], "output")+" changed")
@@ -232,7 +235,11 @@ func usageRows(u engine.Usage) []usageRow {
 	row("Processors", has(int64(u.Machine.CPUs)*1000, engine.Thousandths), func(n schema.Needs) string { return amount(n.CPUs, engine.Thousandths, "without a limit") })
 	row("Memory", has(u.Machine.Memory, engine.Bytes), func(n schema.Needs) string { return amount(n.Memory, engine.Bytes, "without a limit") })
 	row("Shared memory", "", func(n schema.Needs) string { return amount(n.SharedMem, engine.Bytes, "without a limit") })
-	row("GPUs", "", func(n schema.Needs) string {
+	gpus := ""
+	if u.Machine.GPUs != nil {
+		gpus = strconv.Itoa(*u.Machine.GPUs)
+	}
+	row("GPUs", gpus, func(n schema.Needs) string {
 		return amount(n.GPUs, func(n int64) string { return strconv.FormatInt(n, 10) }, "with all there are")
 	})
 	row("Published ports", "", func(n schema.Needs) string {

@@ -92,6 +92,16 @@ func (s Style) start(depth int, a engine.Action) string {
 	return sign + " " + indent
 }
 
+// inside is the action of what a group has besides its parts: its last bracket
+// and the lines of a text. Terraform gives them no sign; in a diff a line
+// without one would be there before and after.
+func (s Style) inside(group engine.Action) engine.Action {
+	if s.margin && (group == engine.Create || group == engine.Delete) {
+		return group
+	}
+	return engine.NoOp
+}
+
 var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]")
 
 // Printable returns text without what would move a terminal's cursor or change

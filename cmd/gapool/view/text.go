@@ -76,7 +76,7 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 		for _, p := range n.Parts {
 			if n.Action != engine.Update {
 				// All lines are alike: the sign before the name says it.
-				p = Node{Action: engine.NoOp, New: p.Old + p.New}
+				p = Node{Action: s.inside(n.Action), Old: p.Old, New: p.Old + p.New}
 			}
 			writeLine(w, p, depth+1, s)
 		}
@@ -86,7 +86,7 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 	if n.Action == engine.Delete && n.NullNote && !n.Block {
 		closing += s.Faint(" -> null")
 	}
-	fmt.Fprintln(w, s.start(depth, engine.NoOp)+closing+comma)
+	fmt.Fprintln(w, s.start(depth, s.inside(n.Action))+closing+comma)
 }
 
 // leaf is the text of what has no parts.
