@@ -542,13 +542,14 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 
 // shown is what may be shown of an object whose block is gone, and with it the
 // knowledge of what is secret: what was recorded in clear, and what the engine
-// has chosen.
+// has chosen, if it was not recorded as secret.
 func shown(t *schema.Type, rec *state.Record, live cty.Value) cty.Value {
 	stored := engine.StoredValue(t, rec)
 	hidden := map[string]cty.Value{}
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
-		if _, ok := stored[a.Name]; !ok && !a.Computed && a.Name != "name" {
+		secret := rec != nil && slices.Contains(rec.Sensitive, a.Name)
+		if _, ok := stored[a.Name]; !ok && (secret || !a.Computed && a.Name != "name") {
 			hidden[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
