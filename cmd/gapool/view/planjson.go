@@ -247,7 +247,7 @@ func (d PlanDocument) JSON() ([]byte, error) {
 		out.ResourceChanges = append(out.ResourceChanges, resourceChange(c))
 		if c.Object != nil || c.Type.Virtual && !c.Before.IsNull() {
 			r := resourceOf(c, c.Before)
-			r.Tainted = c.Object != nil && c.Object.Broken != ""
+			r.Tainted = c.Cause == engine.Unfit
 			prior.Root.Resources = append(prior.Root.Resources, r)
 		}
 		if c.After != cty.NilVal && !c.After.IsNull() && c.Action != engine.Forget {
