@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -260,5 +261,27 @@ resource "docker_container" "web" {
 				l.settled()
 			})
 		}
+	}
+}
+
+// A long chain of blocks that go along with each other, each of several, is
+// planned at once.
+func TestLongChainGoesAlong(t *testing.T) {
+	const length, each = 24, 3
+	var b strings.Builder
+	b.WriteString("resource \"docker_image\" \"app\" {\n  name   = \"app\"\n  inputs = \"a\"\n}\n")
+	for i := range length {
+		what := "image = docker_image.app.image_id"
+		if i > 0 {
+			what = fmt.Sprintf("image = \"x\"\n  lifecycle { replace_triggered_by = [docker_container.c%d] }", i-1)
+		}
+		fmt.Fprintf(&b, "resource \"docker_container\" \"c%d\" {\n  count = %d\n  name = \"c%d-${count.index}\"\n  %s\n}\n", i, each, i, what)
+	}
+	l := newLab(t)
+	l.write(b.String())
+	l.apply()
+	l.write(strings.Replace(b.String(), `inputs = "a"`, `inputs = "b"`, 1))
+	if n := l.plan().Summary(); n.Add != length*each+1 {
+		t.Errorf("%+v", n)
 	}
 }

@@ -235,7 +235,7 @@ type Plan struct {
 	Steps   []*Step
 	Outputs []OutputChange // sorted by name, no-ops included
 	Drift   []Drift        // sorted by address
-	// Kept are volumes of ours that no configuration names: listed, not
+	// Kept are objects of ours that no configuration names: listed, not
 	// touched.
 	Kept []*providers.Object
 	// Checks are what the conditions in the configuration came to, in no
@@ -355,6 +355,14 @@ func (p *Plan) Empty() bool {
 		}
 	}
 	return true
+}
+
+// WouldChange reports whether an apply would change an object, an output or the
+// recorded addresses: what -detailed-exitcode asks. Drift alone is a change only
+// where the plan is for recording it.
+func (p *Plan) WouldChange() bool {
+	moved := slices.ContainsFunc(p.Changes, func(c *Change) bool { return !c.Prev.IsZero() })
+	return !p.Empty() || moved || p.Mode == RefreshOnly && len(p.Drift) > 0
 }
 
 // EventKind is what happened to a step during an apply.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -28,6 +29,9 @@ type Evaluator struct {
 	workspace string
 	functions map[string]function.Function
 
+	filesMu sync.Mutex
+	files   map[string][sha256.Size]byte // that functions have read, by path
+
 	mu         sync.Mutex
 	expansions map[schema.Addr]*Expansion // by block
 	instances  map[schema.Addr]cty.Value  // by instance
@@ -47,15 +51,30 @@ type Expansion struct {
 // NewEvaluator returns an evaluator that knows the variables only. vars holds
 // every variable of the root module, converted and marked.
 func NewEvaluator(cfg *schema.Config, vars map[string]cty.Value, workspace string) *Evaluator {
-	return &Evaluator{
+	e := &Evaluator{
 		cfg: cfg, vars: vars, workspace: workspace,
-		functions:  schema.Functions(cfg.Root.Dir),
+		files:      map[string][sha256.Size]byte{},
 		expansions: map[schema.Addr]*Expansion{},
 		instances:  map[schema.Addr]cty.Value{},
 		blocks:     map[schema.Addr]cty.Value{},
 		locals:     map[string]cty.Value{},
 		contexts:   map[any]*hcl.EvalContext{},
 	}
+	e.functions = schema.Functions(cfg.Root.Dir, func(path string, content []byte) {
+		sum := sha256.Sum256(content)
+		e.filesMu.Lock()
+		defer e.filesMu.Unlock()
+		e.files[path] = sum
+	})
+	return e
+}
+
+// Files are the hashes of the files that functions have read so far, by the path
+// as it was written. A file may hold a secret, so they are kept nowhere.
+func (e *Evaluator) Files() map[string][sha256.Size]byte {
+	e.filesMu.Lock()
+	defer e.filesMu.Unlock()
+	return maps.Clone(e.files)
 }
 
 // Fresh returns an evaluator of the same configuration and expansions that

@@ -591,7 +591,7 @@ func review(t *testing.T, r *runners, s pipelines) {
 	f.write(request, "mallory", body) // a comment like the bot's, before it
 	f.mu.Unlock()
 	plan = planned(request)
-	wants(t, plan.body, "### 1 updated")
+	wants(t, plan.body, "### 1 updated", "2 taken up as they are")
 	f.approve(request)
 	if again := planned(request); again.edited != "" {
 		t.Error("the same plan was written once more, which takes the approval away")

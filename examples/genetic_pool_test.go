@@ -252,11 +252,19 @@ func TestGeneticPool(t *testing.T) {
 	}
 
 	t.Log("workers come and go under a running algorithm")
+	const allowed = "-allow-data-loss=docker_volume.results"
+	p.must(0, "plan", "-destroy", allowed, "-out=idle.plan")
 	a := p.evolve("--generations", "100000", "--population", "24", "--eval-ms", "200", "--stop", "/tmp/stop", "--save", "/results/best.json")
 	a.reaches(2)
+	wants(t, p.must(1, "apply", "idle.plan").stderr, "nothing was changed", "ray_cluster.pool.head runs driver ")
 	p.apply("-var", "workers=3")
 	p.listed(map[string]int{"small": 3, "large": 1})
 	a.running()
+	t.Log("which keeps its cluster, unless somebody says -force")
+	for _, args := range [][]string{{"destroy", "-auto-approve", allowed}, {"apply", "-auto-approve", "-replace=ray_cluster.pool"}} {
+		wants(t, p.must(1, args...).stderr, "ray_cluster.pool.head runs driver ", "add -force")
+	}
+	p.listed(map[string]int{"small": 3, "large": 1})
 	a.reaches(3)
 	shrunk := p.apply("-var", "workers=1")
 	wants(t, shrunk.stdout, "2 destroyed")
@@ -283,7 +291,7 @@ func TestGeneticPool(t *testing.T) {
 	t.Log("what was found is not lost by accident")
 	wants(t, p.must(1, "destroy", "-auto-approve").stderr, "docker_volume.results")
 	p.listed(map[string]int{"small": 1, "large": 1})
-	gone := p.must(0, "destroy", "-auto-approve", "-allow-data-loss=docker_volume.results")
+	gone := p.must(0, "destroy", "-auto-approve", allowed)
 	wants(t, gone.stdout, "0 to add, 0 to change, 7 to destroy", "Resources: 7 destroyed")
 	p.nothingLeft()
 }

@@ -160,7 +160,10 @@ type Request struct {
 	Prior *Object
 	// Changed are the attributes that an Update is for, sorted.
 	Changed []string
-	// Ends is the work that was allowed, by name, to end with Prior.
+	// Lead is, for a Delete, the object that Prior follows and that is deleted
+	// after it: what keeps that one has to keep this one. Nil if it stays.
+	Lead *Object
+	// Ends is the work that was allowed, by name, to end with Prior or Lead.
 	Ends []string
 	// Force lets a verb go on where running work, or not knowing of any, speaks
 	// against it.

@@ -29,13 +29,19 @@ import (
 // They are pure but for reading files. A result carries the marks of the
 // arguments that it was made of, and the error of a call with a sensitive
 // argument does not say what the argument was.
-func Functions(baseDir string) map[string]function.Function {
-	return functionsAt(baseDir, 0)
+//
+// read is told of each file that is read, by the path as it is written, and of
+// the names that fileset finds; it may be nil.
+func Functions(baseDir string, read func(path string, content []byte)) map[string]function.Function {
+	if read == nil {
+		read = func(string, []byte) {}
+	}
+	return functionsAt(folder{baseDir, read}, 0)
 }
 
 // functionsAt returns the functions for a template that depth calls of
 // templatefile have led to.
-func functionsAt(baseDir string, depth int) map[string]function.Function {
+func functionsAt(d folder, depth int) map[string]function.Function {
 	fs := map[string]function.Function{
 		"abs":             stdlib.AbsoluteFunc,
 		"alltrue":         allTrueFunc,
@@ -131,7 +137,7 @@ func functionsAt(baseDir string, depth int) map[string]function.Function {
 		"yamlencode":      ctyyaml.YAMLEncodeFunc,
 		"zipmap":          stdlib.ZipmapFunc,
 	}
-	maps.Copy(fs, fileFunctions(baseDir, depth))
+	maps.Copy(fs, fileFunctions(d, depth))
 	for name, f := range fs {
 		fs[name] = discreet(f)
 	}

@@ -27,10 +27,9 @@ import (
 // that calls itself ends in an error.
 const maxTemplateDepth = 32
 
-// fileFunctions are those that take paths. A relative path starts from baseDir,
-// wherever the process runs.
-func fileFunctions(baseDir string, depth int) map[string]function.Function {
-	d := folder(baseDir)
+// fileFunctions are those that take paths. A relative path starts from the
+// folder, wherever the process runs.
+func fileFunctions(d folder, depth int) map[string]function.Function {
 	content := func(f func([]byte) (string, error)) function.Function {
 		return stringFunc("path", func(path string) (string, error) {
 			data, err := d.read(path)
@@ -68,14 +67,17 @@ func fileFunctions(baseDir string, depth int) map[string]function.Function {
 	}
 }
 
-type folder string
+type folder struct {
+	dir  string
+	told func(path string, content []byte)
+}
 
 func (d folder) resolve(path string) string {
 	path, err := expandHome(path)
 	if err != nil || filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(string(d), path)
+	return filepath.Join(d.dir, path)
 }
 
 func (d folder) read(path string) ([]byte, error) {
@@ -86,6 +88,7 @@ func (d folder) read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
+	d.told(path, data)
 	return data, nil
 }
 
@@ -138,6 +141,7 @@ func (d folder) setFunc() function.Function {
 			if err != nil {
 				return cty.NilVal, function.NewArgErrorf(1, "%q is not a file pattern: %s", args[1].AsString(), err)
 			}
+			d.told(args[0].AsString()+"/"+pattern, []byte(strings.Join(names, "\x00")))
 			if len(names) == 0 {
 				return cty.SetValEmpty(cty.String), nil
 			}
@@ -194,7 +198,7 @@ func (d folder) render(path string, vars map[string]cty.Value, depth int) (cty.V
 				path, rng.Start.Line, t.RootName(), didYouMean(t.RootName(), sortedKeys(vars)))
 		}
 	}
-	v, diags := expr.Value(&hcl.EvalContext{Variables: vars, Functions: functionsAt(string(d), depth+1)})
+	v, diags := expr.Value(&hcl.EvalContext{Variables: vars, Functions: functionsAt(d, depth+1)})
 	if diags.HasErrors() {
 		return cty.DynamicVal, diags
 	}

@@ -12,7 +12,7 @@ import (
 // testContext has a value of each sort: u is unknown, s a sensitive "hush".
 func testContext(t *testing.T, dir string) *hcl.EvalContext {
 	t.Helper()
-	return &hcl.EvalContext{Functions: Functions(dir), Variables: map[string]cty.Value{
+	return &hcl.EvalContext{Functions: Functions(dir, nil), Variables: map[string]cty.Value{
 		"u":    cty.UnknownVal(cty.String),
 		"un":   cty.UnknownVal(cty.Number),
 		"ub":   cty.UnknownVal(cty.Bool),
@@ -243,7 +243,7 @@ func TestErrorsDoNotQuoteSecrets(t *testing.T) {
 // The lists of parameters must survive the wrapping, since the messages about
 // arguments come from them.
 func TestFunctionsKeepTheirParameters(t *testing.T) {
-	for name, f := range Functions(".") {
+	for name, f := range Functions(".", nil) {
 		if name == "try" || name == "can" {
 			continue
 		}
@@ -252,7 +252,7 @@ func TestFunctionsKeepTheirParameters(t *testing.T) {
 			t.Errorf("%s() without arguments is no error", name)
 		}
 	}
-	if got := Functions(".")["replace"].Params(); len(got) != 3 || got[1].Name != "substr" {
+	if got := Functions(".", nil)["replace"].Params(); len(got) != 3 || got[1].Name != "substr" {
 		t.Errorf("replace has the parameters %v", got)
 	}
 }

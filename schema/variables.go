@@ -59,7 +59,7 @@ func Inputs(m *Module, dir string, env []string, flags []VarFlag) (map[string]ct
 	}
 	ctx := &hcl.EvalContext{
 		Variables: map[string]cty.Value{"var": cty.ObjectVal(vals)},
-		Functions: Functions(m.Dir),
+		Functions: Functions(m.Dir, nil),
 	}
 	for _, name := range sortedKeys(m.Variables) {
 		if !failed[name] {

@@ -144,7 +144,7 @@ func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags,
 		}
 		autoApprove = true
 	}
-	if wouldChange(p.Plan) {
+	if p.WouldChange() {
 		if err := s.approve(quiet, p.Plan, f, verb, autoApprove); err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func (s *session) carryOut(ctx context.Context, stop <-chan struct{}, p *planned
 		},
 	})
 	finish()
-	if e := progress.Complete(p.Plan); e != nil {
+	if e := progress.Complete(p.Plan, err); e != nil {
 		err = multierror.Append(err, e)
 	}
 	outputs := journal.State().Outputs

@@ -129,3 +129,27 @@ func TestPlanInTerraformsShape(t *testing.T) {
 		t.Errorf("the sensitive output is %+v", token)
 	}
 }
+
+// An object that is replaced since it is unfit is tainted in Terraform's words.
+func TestUnfitIsTainted(t *testing.T) {
+	dir := t.TempDir()
+	w := world(filepath.Join(dir, ".world.json"))
+	s := &shop{dir: dir, world: w, provider: w}
+	s.write(`resource "docker_container" "web" {
+  name  = "web"
+  image = "nginx"
+}`)
+	s.run("apply", "-auto-approve")
+	w.Break("docker_container", "web", "is unhealthy")
+	s.run("plan", "-out=kept")
+	var doc tfjson.Plan
+	if _, out := s.run("show", "-json", "kept"); json.Unmarshal([]byte(out), &doc) != nil {
+		t.Fatal(out)
+	}
+	if r := doc.PriorState.Values.RootModule.Resources; len(r) != 1 || !r[0].Tainted {
+		t.Errorf("the prior state has %+v", r)
+	}
+	if why := doc.ResourceChanges[0].ActionReason; why != "replace_because_tainted" {
+		t.Errorf("it is replaced: %s", why)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/signal"
-	"slices"
 	"syscall"
 	"time"
 
@@ -168,7 +167,7 @@ func (c *cli) planCmd() *cobra.Command {
 					return err
 				}
 			}
-			if detailed && wouldChange(p.Plan) {
+			if detailed && p.WouldChange() {
 				return exitCode(exitChanges)
 			}
 			return nil
@@ -181,11 +180,4 @@ func (c *cli) planCmd() *cobra.Command {
 	cmd.MarkFlagsMutuallyExclusive("markdown", "json", "concise", "full")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 if an apply would change something")
 	return cmd
-}
-
-// wouldChange is what -detailed-exitcode asks. Drift alone is a change only
-// where the plan is for recording it.
-func wouldChange(p *engine.Plan) bool {
-	moved := slices.ContainsFunc(p.Changes, func(c *engine.Change) bool { return !c.Prev.IsZero() })
-	return !p.Empty() || moved || p.Mode == engine.RefreshOnly && len(p.Drift) > 0
 }

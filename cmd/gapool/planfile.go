@@ -180,8 +180,10 @@ func (s *session) hold(file *planfile.File, p *planned, name string) error {
 		return err
 	}
 	differs = append(differs, file.Differs(now, s.typeOf)...)
-	if len(differs) == 0 && file.OtherSecrets(p.Plan) {
-		differs = append(differs, "a sensitive value that no variable has, such as that of a file, is another one")
+	if len(differs) == 0 {
+		if what := file.OtherHidden(p.Plan); what != "" {
+			differs = append(differs, what)
+		}
 	}
 	if len(differs) > 0 {
 		return outdated(name, differs)

@@ -70,7 +70,7 @@ type text struct {
 }
 
 func (t *text) Plan(p *engine.Plan) error {
-	t.gap = wouldChange(p)
+	t.gap = p.WouldChange()
 	o := view.PlanOptions{Style: t.style(t.stdout), Terraform: t.getenv("GAPOOL_COMPAT") != ""}
 	switch {
 	case t.concise:

@@ -272,15 +272,34 @@ func (r *runner) request(s *engine.Step) *providers.Request {
 	if s.Target != nil && r.p.Approved[s.Addr] {
 		ends = s.Target.Work
 	}
+	lead := r.lead(s)
+	if lead != nil && r.p.Approved[lead.Addr] {
+		ends = slices.Concat(ends, lead.Object.Work)
+	}
 	req := &providers.Request{
 		Ends: ends,
 		Addr: s.Addr, Prior: r.prior(s), Dir: r.eval.Config().Root.Dir, Cluster: r.clusterOf(s.Addr), Force: r.p.Force,
+	}
+	if lead != nil {
+		req.Lead = lead.Object
 	}
 	req.Report = func(p providers.Progress) {
 		p.Stage, p.Line = without(p.Stage, req.Sensitive), without(p.Line, req.Sensitive)
 		r.report(engine.Event{Kind: engine.Progressed, Step: s, Progress: p})
 	}
 	return req
+}
+
+// lead is the change of the head that is deleted after a worker.
+func (r *runner) lead(s *engine.Step) *engine.Change {
+	if s.Verb != engine.DoDelete || s.Addr.Member.Role != schema.Worker {
+		return nil
+	}
+	c := r.changes[s.Addr.Cluster().WithMember(schema.Member{Role: schema.Head})]
+	if c == nil || c.Object == nil || c.Action != engine.Delete && !c.Action.Replaces() {
+		return nil
+	}
+	return c
 }
 
 // prior is the step's target with its settings.

@@ -62,8 +62,23 @@ func (p *planner) goAlong(c *engine.Change, w *wanted) {
 // follows reports whether one change goes along with another, through others
 // too: then the other cannot wait for what becomes of it.
 func (p *planner) follows(from, to schema.Addr) bool {
-	c := p.changes[from]
-	return c != nil && slices.ContainsFunc(c.Follows, func(f schema.Addr) bool { return f == to || p.follows(f, to) })
+	seen := map[schema.Addr]bool{}
+	for open := []schema.Addr{from}; len(open) > 0; open = open[1:] {
+		c := p.changes[open[0]]
+		if c == nil {
+			continue
+		}
+		for _, f := range c.Follows {
+			if f == to {
+				return true
+			}
+			if !seen[f] {
+				seen[f] = true
+				open = append(open, f)
+			}
+		}
+	}
+	return false
 }
 
 // force sees that what cannot live through the deletion of what it uses is

@@ -170,7 +170,7 @@ func TestDigestCovers(t *testing.T) {
 		"File.Checks":        func(f *File) { f.Checks = nil },
 		"File.Notes":         func(f *File) { f.Notes = nil },
 		"File.Configuration": func(f *File) { f.Configuration = nil },
-		"File.Secrets":       func(f *File) { f.Secrets = "$argon2id$x" }, // which value it is, is not approved
+		"File.Hidden":        func(f *File) { f.Hidden = "$argon2id$x" }, // which value it is, is not approved
 		"File.Named: no image": func(f *File) {
 			f.Named = []named{{Provider: "docker", Kind: "docker_volume", Name: "data", ID: "data"}}
 		},

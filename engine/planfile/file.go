@@ -3,9 +3,10 @@
 //
 // A File has all that the plan's views print and all that the plan assumes: the
 // stack's lineage and generation, the engines, a digest of the configuration,
-// the variables, of each address its object's ID and attributes or that there is
-// none, and what each name means that is not the plan's own. It has no secret: what is sensitive is a mark in a value, a
-// sensitive variable is a salted hash, and so are all secrets that are planned.
+// the variables, of each address its object's ID and attributes or that there
+// is none, and what each name means that is not the plan's own. It has no
+// secret: what is sensitive is a mark in a value, a sensitive variable is a
+// salted hash, and so is what cannot be shown.
 //
 // A File is not applied itself. The apply makes the plan again from the same
 // inputs, writes it down in the same way and refuses, before its first change,
@@ -54,7 +55,7 @@ type File struct {
 	Kept       []*engineObject `json:"kept,omitempty"`
 	Named      []named         `json:"named,omitempty"`
 	Checks     []check         `json:"checks,omitempty"`
-	Secrets    string          `json:"secrets,omitempty"` // salted hash of all that are planned
+	Hidden     string          `json:"hidden,omitempty"` // a salted hash, see hidden.go
 	Notes      []string        `json:"notes,omitempty"`
 
 	// Configuration is schema.Description, for the views.
@@ -204,7 +205,7 @@ func New(p *engine.Plan, o Origin) (*File, error) {
 			f.Engines[key] = Engine{ID: info.ID, Host: info.Host, CPUs: info.CPUs, Memory: info.Memory, GPUs: info.GPUs}
 		}
 	}
-	if f.Secrets, err = hashSecrets(p); err != nil {
+	if f.Hidden, err = hashHidden(p); err != nil {
 		return nil, err
 	}
 	for _, c := range p.Changes {

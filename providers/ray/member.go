@@ -215,8 +215,8 @@ func (m *members) join(ctx context.Context, req *providers.Request, obj *provide
 	}
 }
 
-// Delete drains a worker and removes its container; a head is not removed while
-// jobs run, unless forced. There is no drain where nothing could be lost: the
+// Delete drains a worker and removes its container; neither a head nor a worker
+// that goes before its head is removed while jobs run, unless forced. There is no drain where nothing could be lost: the
 // container or the head does not run, or Ray does not count on the node.
 func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 	obj, err := m.inner.Read(ctx, req.Prior.Ref())
@@ -232,6 +232,12 @@ func (m *members) Delete(ctx context.Context, req *providers.Request) error {
 		}
 		m.e.forget(obj.Name)
 		return m.inner.Delete(ctx, req)
+	}
+	if req.Lead != nil {
+		// A cluster that is to go may work again since that was planned.
+		if err := m.mayGo(ctx, req, req.Lead); err != nil {
+			return providers.NoEffect(err)
+		}
 	}
 	if head := headOf(obj.Attrs); head != "" && !stopped(obj) {
 		if err := m.drain(ctx, req, obj, head); err != nil {

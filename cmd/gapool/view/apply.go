@@ -25,8 +25,8 @@ type Progress interface {
 	Tick()
 	// Close ends what moves. Nothing may be reported after it.
 	Close()
-	// Complete says what was done.
-	Complete(*engine.Plan) error
+	// Complete says what was done. failed is what the apply failed with, if it did.
+	Complete(p *engine.Plan, failed error) error
 }
 
 // Apply is Progress for people: a line when a step begins and when it
@@ -76,25 +76,25 @@ func (t *tally) count(e engine.Event) {
 
 // words are an apply's last line: whether it came to its end, what was done and,
 // where steps failed, how much was not.
-func (t *tally) words(p *engine.Plan) []string {
+func (t *tally) words(p *engine.Plan, failed error) []string {
 	what := "Apply"
 	counts := fmt.Sprintf("Resources: %d added, %d changed, %d destroyed.", t.done.Add, t.done.Change, t.done.Destroy)
 	if p.Mode == engine.Destroy {
 		what, counts = "Destroy", fmt.Sprintf("Resources: %d destroyed.", t.done.Destroy)
 	}
 	switch {
-	case t.failed+t.skipped == 0:
+	case failed == nil:
 		return []string{what + " complete!", counts}
 	case t.back != nil && t.back.left == 0:
 		return []string{what + " failed and was rolled back.", "What runs is what ran before.", count(t.back.undone, "step") + " undone."}
 	case t.back != nil:
 		return []string{what + " failed and was rolled back in part.", fmt.Sprintf("%s undone, %d not.", count(t.back.undone, "step"), t.back.left)}
-	default:
-		return []string{
-			what + " incomplete.", counts,
-			fmt.Sprintf("%s failed, %d skipped. Another %s goes on from here.", count(t.failed, "step"), t.skipped, strings.ToLower(what)),
-		}
 	}
+	next := fmt.Sprintf("Another %s goes on from here.", strings.ToLower(what))
+	if t.failed+t.skipped > 0 {
+		next = fmt.Sprintf("%s failed, %d skipped. ", count(t.failed, "step"), t.skipped) + next
+	}
+	return []string{what + " incomplete.", counts, next}
 }
 
 // back is how far a rollback is.
@@ -375,12 +375,12 @@ func lastLine(text string) string {
 
 // Complete prints the last line of an apply: what was done, or, where steps
 // failed, what was done nevertheless.
-func (a *Apply) Complete(p *engine.Plan) error {
+func (a *Apply) Complete(p *engine.Plan, failed error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	words := a.tally.words(p)
+	words := a.tally.words(p, failed)
 	text := a.s.Bold(a.s.Green(strings.Join(words, " ")))
-	if a.tally.failed+a.tally.skipped > 0 {
+	if failed != nil {
 		text = a.s.Bold(a.s.Red(words[0])) + " " + strings.Join(words[1:], " ")
 	}
 	_, err := fmt.Fprintf(a.w, "\n%s\n", text)

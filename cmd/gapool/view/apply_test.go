@@ -99,7 +99,7 @@ docker_container.web (left-over web.1234): Destruction complete after 0s
 		t.Errorf("done: %+v", got)
 	}
 	b.Reset()
-	if err := a.Complete(&engine.Plan{}); err != nil {
+	if err := a.Complete(&engine.Plan{}, errors.New("no such image")); err != nil {
 		t.Fatal(err)
 	}
 	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 1 skipped. Another apply goes on from here.\n"; b.String() != want {

@@ -91,7 +91,7 @@ func planDiagram(p *engine.Plan, unchanged bool, limit int) Diagram {
 	for i, b := range list {
 		at[b.addr] = i
 		var notes []string
-		for _, word := range []string{"destroy", "replace", "update", "create", "forget", "take up", "move"} {
+		for _, word := range []string{"destroy", "replace", "update", "create", "forget", takeUp, "move"} {
 			if n := b.words[word]; n > 1 {
 				notes = append(notes, fmt.Sprintf("%s %d", word, n))
 			} else if n == 1 {

@@ -21,6 +21,7 @@ const (
 	lossBudget    = 4_000
 	loudBudget    = 18_000 // rows of what is destroyed or replaced
 	quietBudget   = 8_000  // the other rows
+	takenBudget   = 1_000  // of rows of what is taken up, where the others have used up theirs
 	driftBudget   = 4_000
 	outputBudget  = 3_000
 	keptBudget    = 2_000
@@ -141,12 +142,27 @@ func (m *markdown) table() {
 	if len(m.entries) == 0 {
 		return
 	}
-	loud := 0
-	for loud < len(m.entries) && m.entries[loud].loud() {
-		loud++
+	var loud, quiet, taken []entry
+	for _, e := range m.entries {
+		switch {
+		case e.loud():
+			loud = append(loud, e)
+		case e.word == takeUp:
+			taken = append(taken, e)
+		default:
+			quiet = append(quiet, e)
+		}
 	}
-	m.add("| | resource | why |\n|---|---|---|\n" +
-		m.rows(m.entries[:loud], loudBudget) + m.rows(m.entries[loud:], quietBudget))
+	const head = "| | resource | why |\n|---|---|---|\n"
+	first, rows := m.rows(loud, loudBudget), m.rows(quiet, quietBudget)
+	if len(loud)+len(quiet) > 0 {
+		m.add(head + first + rows)
+	}
+	// A runner without a state takes up all that stays as it is: that is not
+	// what a reviewer has to read first.
+	if len(taken) > 0 {
+		m.add(section(fmt.Sprintf("%d taken up as they are", len(taken)), head+m.rows(taken, max(quietBudget-len(rows), takenBudget))))
+	}
 }
 
 func (m *markdown) rows(es []entry, budget int) string {
@@ -310,7 +326,7 @@ func (m *markdown) kept() {
 	for _, o := range m.p.Kept {
 		lines = append(lines, "- "+code(o.Kind+" "+strconv.Quote(o.Name)))
 	}
-	m.add("**Kept**, though no configuration names them, since they hold data:\n\n" + m.cut(lines, keptBudget, "kept objects"))
+	m.add("**Kept**, though no configuration names them:\n\n" + m.cut(lines, keptBudget, "kept objects"))
 }
 
 func (m *markdown) notes() {

@@ -147,6 +147,26 @@ func TestAThousandChangesFitIntoAComment(t *testing.T) {
 	}
 }
 
+// A runner has no state: what stays as it is does not stand before the one
+// change.
+func TestWhatIsTakenUpIsFoldedAway(t *testing.T) {
+	p := &engine.Plan{}
+	for i := range 500 {
+		c := &engine.Change{Addr: addr(t, fmt.Sprintf("docker_container.web[%d]", i)), Type: container, Action: engine.NoOp, Adopted: true, Before: web(), After: web(), Object: object("docker_container", "x")}
+		if i == 499 {
+			c.Action, c.After = engine.Update, schema.With(web(), set{"name": str("other")})
+			diffs(c, false)
+		}
+		p.Changes = append(p.Changes, c)
+	}
+	got := printed(t, review(t, p).Markdown)
+	update := strings.Index(got, "| update | <code>docker_container.web&#91;499&#93;</code>")
+	taken := strings.Index(got, "<details><summary>499 taken up as they are</summary>")
+	if update < 0 || taken < update {
+		t.Errorf("the change is at %d, what is taken up at %d of:\n%s", update, taken, got)
+	}
+}
+
 // Whatever a plan has in it, the comment is not too long.
 func TestMarkdownIsNeverTooLong(t *testing.T) {
 	long := strings.Repeat("x|`@#", 200)
@@ -159,6 +179,12 @@ func TestMarkdownIsNeverTooLong(t *testing.T) {
 		p.Notes = append(p.Notes, long)
 		p.Drift = append(p.Drift, engine.Drift{Addr: a, Type: volume, What: long, Differences: []schema.Difference{{Attr: "name", Path: cty.GetAttrPath("name"), Want: str(long), Live: str("y")}}})
 		p.Outputs = append(p.Outputs, engine.OutputChange{Name: fmt.Sprintf("o%d", i), Action: engine.Create, Before: cty.NullVal(cty.String), After: str(long)})
+	}
+	for i := range 1000 {
+		p.Changes = append(p.Changes, &engine.Change{
+			Addr: addr(t, fmt.Sprintf("docker_volume.found%d[%q]", i, long)), Type: volume, Action: engine.NoOp, Adopted: true,
+			Before: volume.Build(set{"name": str(long)}), After: volume.Build(set{"name": str(long)}), Object: object("docker_volume", long),
+		})
 	}
 	p.Unapproved = strings.Repeat(long, 100)
 	got := printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)

@@ -219,20 +219,20 @@ func (t planText) actions() {
 		t.line("")
 	}
 	shown := map[string]*engine.Change{}
-	for _, c := range main {
-		t.change(c, shown)
-		for _, st := range extra[c.Addr] {
-			t.extra(st)
+	each := func(cs []*engine.Change) {
+		for _, c := range cs {
+			t.change(c, shown)
+			for _, st := range extra[c.Addr] {
+				t.extra(st)
+			}
 		}
+		t.endOfBrief(len(cs))
 	}
-	t.endOfBrief(len(main))
+	each(main)
 	if len(orphans) > 0 {
 		t.line("These objects carry this stack's labels, but neither the state nor the configuration knows them:")
 		t.line("")
-		for _, c := range orphans {
-			t.change(c, shown)
-		}
-		t.endOfBrief(len(orphans))
+		each(orphans)
 	}
 	if len(adopted) > 0 {
 		t.adopted(adopted)

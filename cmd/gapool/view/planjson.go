@@ -226,6 +226,16 @@ func newChangeJSON(actions []string, before, after cty.Value) changeJSON {
 	}
 }
 
+// resourceChangeOf is newChangeJSON of a resource, of which Terraform says that
+// nothing is unknown where nothing is left.
+func resourceChangeOf(actions []string, t *schema.Type, before, after cty.Value) changeJSON {
+	out := newChangeJSON(actions, shaped(t.Attrs, before), shaped(t.Attrs, after))
+	if after == cty.NilVal || after.IsNull() {
+		out.AfterUnknown = map[string]any{}
+	}
+	return out
+}
+
 // JSON returns the document, which ends with a newline. Equal plans are equal
 // bytes.
 func (d PlanDocument) JSON() ([]byte, error) {
@@ -233,7 +243,7 @@ func (d PlanDocument) JSON() ([]byte, error) {
 	out := planJSON{
 		FormatVersion: formatVersion, TerraformVersion: d.Version, Configuration: d.Configuration,
 		ResourceChanges: []resourceChangeJSON{},
-		Applyable:       !p.Empty() && p.Unapproved == "",
+		Applyable:       p.WouldChange() && p.Unapproved == "",
 		Complete:        !p.Targeted,
 	}
 	for name, v := range d.Vars {
@@ -342,9 +352,13 @@ func compareAddress(a, b string) int {
 }
 
 func resourceChange(c *engine.Change) resourceChangeJSON {
+	after := c.After
+	if c.Action == engine.Forget {
+		after = cty.NullVal(c.Type.Implied()) // of a refresh it is not known, for the outputs
+	}
 	out := resourceChangeJSON{
 		identity: identityOf(c.Addr, c.Type, c.Provider),
-		Change:   newChangeJSON(actionsJSON(c.Action), shaped(c.Type.Attrs, c.Before), shaped(c.Type.Attrs, c.After)),
+		Change:   resourceChangeOf(actionsJSON(c.Action), c.Type, c.Before, after),
 		Reason:   string(c.Cause),
 	}
 	if !c.Prev.IsZero() {
@@ -375,7 +389,7 @@ func leftOver(s *engine.Step) resourceChangeJSON {
 	t := s.Change.Type
 	return resourceChangeJSON{
 		identity: identityOf(s.Addr, t, s.Change.Provider), Deposed: shortID(s.Target.ID),
-		Change: newChangeJSON([]string{"delete"}, t.Build(nameOnly(t, s.Target.Name)), cty.NullVal(t.Implied())),
+		Change: resourceChangeOf([]string{"delete"}, t, t.Build(nameOnly(t, s.Target.Name)), cty.NullVal(t.Implied())),
 	}
 }
 
@@ -400,7 +414,7 @@ func driftJSON(d engine.Drift) resourceChangeJSON {
 	if d.After.IsNull() {
 		actions = []string{"delete"}
 	}
-	return resourceChangeJSON{identity: identityOf(d.Addr, d.Type, d.Provider), Change: newChangeJSON(actions, shaped(d.Type.Attrs, d.Before), shaped(d.Type.Attrs, d.After))}
+	return resourceChangeJSON{identity: identityOf(d.Addr, d.Type, d.Provider), Change: resourceChangeOf(actions, d.Type, d.Before, d.After)}
 }
 
 func outputValue(v cty.Value, sensitive bool) outputJSON {

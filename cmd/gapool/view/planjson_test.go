@@ -68,7 +68,7 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	if bytes.Contains(raw, []byte(`"timestamp"`)) {
 		t.Error("it has a time in it")
 	}
-	if known.FormatVersion != "1.2" || known.Errored || known.Applyable != (!p.Empty() && p.Unapproved == "") {
+	if known.FormatVersion != "1.2" || known.Errored || known.Applyable != (p.WouldChange() && p.Unapproved == "") {
 		t.Errorf("it is of version %s, errored %v, applyable %v", known.FormatVersion, known.Errored, known.Applyable)
 	}
 	if doc.Complete == nil || *doc.Complete == p.Targeted {

@@ -47,6 +47,9 @@ var actionWords = map[engine.Action]string{
 	engine.Create: "create", engine.Forget: "forget",
 }
 
+// takeUp is the word for what is there already and is only written down.
+const takeUp = "take up"
+
 // reviewEntries are all that an apply would do or write down, by importance, then by
 // address.
 func reviewEntries(p *engine.Plan) []entry {
@@ -56,7 +59,7 @@ func reviewEntries(p *engine.Plan) []entry {
 		switch {
 		case c.Action != engine.NoOp:
 		case c.Adopted:
-			e.word = "take up"
+			e.word = takeUp
 		case !c.Prev.IsZero():
 			e.word = "move"
 		default:
@@ -169,7 +172,7 @@ func headline(p *engine.Plan) (loud, quiet []string) {
 	say(&quiet, "update", "updated")
 	say(&quiet, "create", "created")
 	say(&quiet, "forget", "forgotten")
-	say(&quiet, "take up", "taken up")
+	say(&quiet, takeUp, "taken up")
 	say(&quiet, "move", "moved")
 	if n["output"] > 0 {
 		quiet = append(quiet, count(n["output"], "output")+" changed")

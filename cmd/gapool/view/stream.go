@@ -200,7 +200,7 @@ func (s *Stream) notes(p *engine.Plan) error {
 	type note struct{ level, text string }
 	var notes []note
 	for _, o := range p.Kept {
-		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it, since it holds data", o.Kind, o.Name)})
+		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it", o.Kind, o.Name)})
 	}
 	for _, n := range append(slices.Clone(p.Notes), rollbackNotes(p)...) {
 		notes = append(notes, note{levelInfo, n})
@@ -366,15 +366,16 @@ func (s *Stream) Tick() {
 func (s *Stream) Close() {}
 
 // Complete tells the sums of an apply, or that it did not come to its end.
-func (s *Stream) Complete(p *engine.Plan) error {
+func (s *Stream) Complete(p *engine.Plan, failed error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	operation := "apply"
 	if p.Mode == engine.Destroy {
 		operation = "destroy"
 	}
-	if s.tally.failed+s.tally.skipped > 0 {
-		return s.line(levelError, "log", strings.Join(s.tally.words(p), " "), nil)
+	text := strings.Join(s.tally.words(p, failed), " ")
+	if failed != nil {
+		return s.line(levelError, "log", text, nil)
 	}
 	imports := 0
 	for _, c := range p.Changes {
@@ -382,7 +383,7 @@ func (s *Stream) Complete(p *engine.Plan) error {
 			imports++
 		}
 	}
-	return s.summary(operation, strings.Join(s.tally.words(p), " "), s.tally.done, imports)
+	return s.summary(operation, text, s.tally.done, imports)
 }
 
 // Outputs tells the outputs after an apply.

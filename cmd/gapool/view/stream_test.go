@@ -120,7 +120,7 @@ func TestStreamOfAnApply(t *testing.T) {
 	p.Event(engine.Event{Kind: engine.Done, Step: web, Object: object("docker_container", "web")})
 	p.Event(engine.Event{Kind: engine.Dropped, Step: same})
 	ended := b.Len()
-	if err := p.Complete(plan); err != nil {
+	if err := p.Complete(plan, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Outputs(map[string]Output{
@@ -135,7 +135,7 @@ func TestStreamOfAnApply(t *testing.T) {
 	p.Event(engine.Event{Kind: engine.Started, Step: bad})
 	p.Event(engine.Event{Kind: engine.Failed, Step: bad, Err: errors.New("no such image")})
 	p.Event(engine.Event{Kind: engine.Skipped, Step: after, Because: bad})
-	if err := p.Complete(plan); err != nil {
+	if err := p.Complete(plan, errors.New("no such image")); err != nil {
 		t.Fatal(err)
 	}
 	s.Fail(bad.Addr.String(), errors.New("no such image\nPull it first."))
