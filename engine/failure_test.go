@@ -275,3 +275,41 @@ func TestApplyNeverDecides(t *testing.T) {
 		}
 	}
 }
+
+// What an update did not change is recorded as it is: nobody else has changed it.
+func TestFailedUpdateIsNoDrift(t *testing.T) {
+	const config = `
+resource "docker_container" "web" {
+  name   = "web"
+  image  = "x"
+  memory = 64
+}
+`
+	for name, when := range map[string]mem.When{"without effect": mem.Before, "with effect": mem.After} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.write(config)
+			l.apply()
+			l.world.SetFault(func(c mem.Call) error {
+				if c.Op == mem.Update && c.When == when {
+					return errors.New("no")
+				}
+				return nil
+			})
+			l.write(strings.Replace(config, "64", "128", 1))
+			if _, err := l.run(true); err == nil {
+				t.Fatal("the update does not fail")
+			}
+			l.world.SetFault(nil)
+			p := l.plan()
+			if len(p.Drift) > 0 {
+				t.Errorf("drift: %+v", p.Drift)
+			}
+			if empty := when == mem.After; p.Empty() != empty {
+				t.Errorf("the next plan is\n%s", sketch(p))
+			}
+			l.apply()
+			l.settled()
+		})
+	}
+}

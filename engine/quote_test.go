@@ -11,6 +11,7 @@ import (
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/engine/plan"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -64,5 +65,43 @@ resource "docker_container" "web" {
 		if strings.Contains(text, "hunter2") || !strings.Contains(text, "env (sensitive value)") {
 			t.Errorf("it says %q", text)
 		}
+	}
+}
+
+// An apply that was cut off may have changed an object to what is secret and not
+// have recorded it. That reads as drift, and is told as a secret all the same.
+func TestDriftKeepsTheSecretOfAnApplyThatDied(t *testing.T) {
+	const config = `
+variable "secret" {
+  default   = 12821
+  sensitive = true
+}
+resource "docker_container" "web" {
+  name   = "web"
+  image  = "x"
+  memory = 64
+}
+`
+	l := newLab(t)
+	l.write(config)
+	l.apply()
+	l.world.SetFault(func(c mem.Call) error {
+		if c.Op == mem.Update && c.When == mem.After {
+			return mem.ErrCrash
+		}
+		return nil
+	})
+	l.write(strings.Replace(config, "= 64", "= var.secret", 1))
+	if _, err := l.run(true); err == nil {
+		t.Fatal("the apply does not die")
+	}
+	l.world.SetFault(nil)
+	p := l.plan()
+	if len(p.Drift) != 1 || len(p.Drift[0].Differences) != 1 {
+		t.Fatalf("drift: %+v", p.Drift)
+	}
+	d := p.Drift[0]
+	if !schema.IsSensitive(d.Differences[0].Live) || !schema.IsSensitive(d.After.GetAttr("memory")) {
+		t.Errorf("it is shown: %#v, %#v", d.Differences[0].Live, d.After.GetAttr("memory"))
 	}
 }

@@ -310,6 +310,34 @@ func TestKeptPlanSaysWhoLeaves(t *testing.T) {
 	}
 }
 
+// TestKeptPlanOfAClusterMadeBlind keeps plans of a cluster that were made without
+// looking, and carries them out.
+func TestKeptPlanOfAClusterMadeBlind(t *testing.T) {
+	dir := t.TempDir()
+	w := rayWorld(filepath.Join(dir, ".world.json"))
+	w.Put(&providers.Object{Kind: "docker_image", Name: "ray:latest"})
+	over, _ := raytest.Over(w)
+	s := &shop{dir: dir, provider: over}
+	s.write(pool)
+	run := func(args ...string) {
+		t.Helper()
+		if code, out := s.run(args...); code != 0 {
+			t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
+		}
+	}
+	run("apply", "-auto-approve", "-var=workers=1")
+	for _, flags := range [][]string{{"-var=workers=6"}, {"-var=workers=2"}, {"-var=workers=2", "-replace=ray_cluster.pool.head"}, {"-var=workers=2", "-destroy"}} {
+		run(append([]string{"plan", "-refresh=false", "-out=kept"}, flags...)...)
+		run("apply", "kept")
+		if code, out := s.run(append([]string{"plan", "-detailed-exitcode"}, flags[len(flags)-1:]...)...); len(flags) == 1 && code != 0 {
+			t.Errorf("something is left to do after %v:\n%s", flags, out)
+		}
+	}
+	if left := w.Objects(); len(left) != 1 {
+		t.Errorf("left:\n%s", w)
+	}
+}
+
 // TestKeptPlanIsOfOneEngine keeps a plan and applies it where the docker command
 // leads to another engine now.
 func TestKeptPlanIsOfOneEngine(t *testing.T) {

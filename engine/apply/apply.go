@@ -404,6 +404,9 @@ func (r *runner) outputs() error {
 		if diags.HasErrors() {
 			return fmt.Errorf("output.%s: %w", oc.Name, diags)
 		}
+		if schema.Bare(v).IsNull() {
+			continue // an output that is null is not there
+		}
 		o, err := engine.OutputOf(v, out.Sensitive)
 		if err != nil {
 			return fmt.Errorf("output.%s: %w", oc.Name, err)

@@ -500,6 +500,9 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	}
 	w.made = obj
 	value := schema.Settled(c.Type, w.want, obj.Attrs)
+	if err != nil {
+		value = asFound(value, obj.Attrs, req.Changed)
+	}
 	rec := r.edit(c.Addr, func(old *state.Record) *state.Record {
 		rec := engine.RecordOf(c, obj, value, eng.Info().ID, state.Ready)
 		rec.Others = r.others(old, c.Type, s.Target)
@@ -515,6 +518,19 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 		return obj, err
 	}
 	return obj, r.finish(s, obj, value)
+}
+
+// asFound is what an update was to lead to with what it was to change as it is
+// after it failed: what it did not change would read as changed by others.
+func asFound(value, found cty.Value, changed []string) cty.Value {
+	set := map[string]cty.Value{}
+	for _, name := range changed {
+		set[name] = found.GetAttr(name)
+		if value.GetAttr(name).ContainsMarked() {
+			set[name] = set[name].Mark(schema.SensitiveMark)
+		}
+	}
+	return schema.With(value, set)
 }
 
 // sameTag reads what the name of a step ByName means before the step gives it

@@ -196,7 +196,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		c.Action = engine.Create
 		if k.gone {
 			c.Reason = "was removed outside of gapool"
-			p.drift(c, c.Reason, nil)
+			p.drift(c, cty.NilVal, c.Reason, nil)
 		}
 	default:
 		p.compare(c, w, current)
@@ -252,7 +252,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 		c.Action, c.Reason = p.replacement(c, w), w.replace
 	case obj.Broken != "":
 		c.Action, c.Reason = p.replacement(c, w), obj.Broken
-		p.drift(c, obj.Broken, nil)
+		p.drift(c, w.value, obj.Broken, nil)
 	case replace || (update && unknownReplaces):
 		c.Action = p.replacement(c, w)
 	case update:
@@ -312,7 +312,7 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	case k.gone:
 		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
 		c.After = cty.UnknownVal(w.typ.Implied()) // for the outputs
-		p.drift(c, c.Reason, nil)
+		p.drift(c, cty.NilVal, c.Reason, nil)
 	default:
 		c.After = cty.UnknownVal(w.typ.Implied())
 		delete(p.changes, w.addr)
@@ -522,7 +522,7 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 	p.decided[addr.Block()] = append(p.decided[addr.Block()], c)
 	if len(k.objects) == 0 && !t.Virtual {
 		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
-		p.drift(c, c.Reason, nil)
+		p.drift(c, cty.NilVal, c.Reason, nil)
 		return
 	}
 	if p.o.Mode == engine.RefreshOnly {
@@ -542,13 +542,14 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 
 // shown is what may be shown of an object whose block is gone, and with it the
 // knowledge of what is secret: what was recorded in clear, and what the engine
-// has chosen.
+// has chosen, if it was not recorded as secret.
 func shown(t *schema.Type, rec *state.Record, live cty.Value) cty.Value {
 	stored := engine.StoredValue(t, rec)
 	hidden := map[string]cty.Value{}
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
-		if _, ok := stored[a.Name]; !ok && !a.Computed && a.Name != "name" {
+		secret := rec != nil && slices.Contains(rec.Sensitive, a.Name)
+		if _, ok := stored[a.Name]; !ok && (secret || !a.Computed && a.Name != "name") {
 			hidden[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
@@ -647,12 +648,23 @@ func (p *planner) namedAs(f *found) (schema.Addr, bool) {
 	return f.label, !f.kind.HoldsData && p.wishes().addrs[f.label.Cluster()]
 }
 
-func (p *planner) drift(c *engine.Change, what string, diffs []schema.Difference) {
+// drift tells what became of a recorded object. What is secret of what is wanted,
+// NilVal for nothing, is so of what is there: an apply that was cut off may have
+// put it there and not have recorded that.
+func (p *planner) drift(c *engine.Change, want cty.Value, what string, diffs []schema.Difference) {
 	d := engine.Drift{Addr: c.Addr, Type: c.Type, Provider: c.Provider, What: what, Differences: diffs, After: cty.NullVal(c.Type.Implied())}
 	stored := engine.StoredValue(c.Type, c.Record)
 	d.Before = c.Type.Build(stored)
 	if c.Object != nil && c.Object.Attrs != cty.NilVal && !c.Object.Attrs.IsNull() {
-		d.After = shown(c.Type, c.Record, c.Object.Attrs)
+		var marks []cty.PathValueMarks
+		if want != cty.NilVal {
+			_, marks = schema.Unmark(want)
+		}
+		d.After = hideLike(c.Type, shown(c.Type, c.Record, c.Object.Attrs), marks)
+		for i := range diffs {
+			x := &diffs[i]
+			x.Live = engine.MarkedAs(d.After, x.Path, x.Live)
+		}
 	}
 	p.plan.Drift = append(p.plan.Drift, d)
 }
@@ -670,7 +682,7 @@ func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
 	was := schema.With(live, stored)
 	diffs := schema.Differences(w.typ, was, live, w.typ.Null())
 	if len(diffs) > 0 {
-		p.drift(c, "was changed outside of gapool", diffs)
+		p.drift(c, w.value, "was changed outside of gapool", diffs)
 	}
 }
 

@@ -132,6 +132,8 @@ func (f *File) otherNamed(now *File) []string {
 // otherChange says how a change differs, in words that follow its address.
 func (f *File) otherChange(was, is *change, t *schema.Type) string {
 	switch {
+	case f.Options.NoRefresh && t != nil && t.Virtual:
+		// what a cluster says of itself is not recorded
 	case was.Object == nil && is.Object != nil:
 		return fmt.Sprintf("was not there and is now: %s %q, %s", is.Object.Kind, is.Object.Name, is.Object.ID)
 	case was.Object != nil && is.Object == nil:
@@ -237,7 +239,11 @@ func short(raw json.RawMessage) string {
 // otherSteps compares what is done and in which order. Writing down what is
 // there is no step that matters.
 func (f *File) otherSteps(now *File) []string {
-	if out := f.otherList("steps", real(f.Steps), real(now.Steps)); out != nil {
+	was, is := real(f.Steps), real(now.Steps)
+	if f.Options.NoRefresh {
+		was, is = unordered(was), unordered(is)
+	}
+	if out := f.otherList("steps", was, is); out != nil {
 		return out
 	}
 	return f.otherList("inverse steps", real(f.Undo), real(now.Undo))
@@ -249,14 +255,32 @@ func (f *File) otherList(what string, was, is []planStep) []string {
 	}
 	for i := range was {
 		a, b := was[i], is[i]
-		if f.Options.NoRefresh && a.Prev == nil {
-			b.Prev = nil // it could not be known
+		if f.Options.NoRefresh { // what could not be known
+			if a.Prev == nil {
+				b.Prev = nil
+			}
+			if a.Target == nil && b.Target != nil { // a cluster
+				b.Target, b.Name = nil, a.Name
+			}
 		}
 		if !reflect.DeepEqual(a, b) {
 			return []string{fmt.Sprintf("its %s are others: %s %s, where it would be %s %s", what, a.Verb, a.Addr, b.Verb, b.Addr)}
 		}
 	}
 	return nil
+}
+
+// unordered are the steps without their order, which hangs on what the engine is:
+// how many members of a cluster are made at once.
+func unordered(steps []planStep) []planStep {
+	steps = slices.DeleteFunc(steps, func(s planStep) bool { return s.Verb == engine.Join })
+	for i := range steps {
+		steps[i].Needs = nil
+	}
+	slices.SortStableFunc(steps, func(a, b planStep) int {
+		return cmp.Or(schema.CompareAddr(a.Addr, b.Addr), cmp.Compare(a.Verb, b.Verb), cmp.Compare(a.Target.id(), b.Target.id()))
+	})
+	return steps
 }
 
 // real are the steps, or the inverse ones, that matter.

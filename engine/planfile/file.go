@@ -431,6 +431,13 @@ func (f *File) Plan(typeOf func(string) *schema.Type) (*engine.Plan, error) {
 	return p, nil
 }
 
+func (o *engineObject) id() string {
+	if o == nil {
+		return ""
+	}
+	return o.ID
+}
+
 func (o *engineObject) object() *providers.Object {
 	if o == nil {
 		return nil
