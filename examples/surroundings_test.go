@@ -250,11 +250,12 @@ func TestConnectionIsCut(t *testing.T) {
 		{"apply", "/containers/create"}, {"apply", "/start"}, {"destroy", "/stop"},
 	} {
 		n, late := 1+rand.N(4), rand.N(300*time.Millisecond)
-		t.Logf("cut %v after the %d. %s of an %s", late, n, cut.path, cut.verb)
 		flags := []string{cut.verb, "-auto-approve", "-parallelism=2"}
 		if cut.verb == "destroy" {
 			flags = append(flags, "-allow-data-loss=docker_volume.data")
+			late = 0 // by then it may be over
 		}
+		t.Logf("cut %v after the %d. %s of an %s", late, n, cut.path, cut.verb)
 		w.at(n, cut.path, func() { time.AfterFunc(late, w.cut) })
 		r := s.must(1, flags...)
 		wants(t, r.stderr, "docker_container.fleet[")
@@ -444,7 +445,8 @@ func (e *privateEngine) endShims() {
 	}
 }
 
-// The engine is stopped, or killed, while an apply goes on, and started again.
+// The engine is stopped, or killed, while an apply or a destroy goes on, and
+// started again.
 func TestEngineIsRestarted(t *testing.T) {
 	e := newPrivateEngine(t)
 	w := newWitness(t, e.host)
@@ -453,15 +455,24 @@ func TestEngineIsRestarted(t *testing.T) {
 	s.env = []string{"GAPOOL_VAR_image=" + tinyImage(t)}
 	s.write("main.gapool.hcl", fleet)
 	for _, end := range []struct {
-		sig  syscall.Signal
-		path string
-	}{{syscall.SIGTERM, "/containers/create"}, {syscall.SIGKILL, "/containers/create"}, {syscall.SIGKILL, "/start"}} {
+		sig        syscall.Signal
+		verb, path string
+	}{
+		{syscall.SIGTERM, "apply", "/containers/create"}, {syscall.SIGKILL, "apply", "/containers/create"},
+		{syscall.SIGKILL, "apply", "/start"}, {syscall.SIGKILL, "destroy", "/stop"},
+	} {
+		flags := []string{end.verb, "-auto-approve", "-parallelism=2"}
 		n, late := 1+rand.N(4), rand.N(300*time.Millisecond)
-		t.Logf("%s %v after the %d. %s", end.sig, late, n, end.path)
+		if end.verb == "destroy" {
+			flags = append(flags, "-allow-data-loss=docker_volume.data")
+			late = 0 // by then it may be over
+			s.apply()
+		}
+		t.Logf("%s %v after the %d. %s of the %s", end.sig, late, n, end.path, end.verb)
 		w.at(n, end.path, func() { time.AfterFunc(late, func() { e.end(end.sig) }) })
-		r := s.must(1, "apply", "-auto-approve", "-parallelism=2")
+		r := s.must(1, flags...)
 		wants(t, r.stderr, "docker_container.fleet[")
-		wants(t, r.stdout, "Another apply goes on from here.")
+		wants(t, r.stdout, "Another "+end.verb+" goes on from here.")
 		e.wait()
 		r = s.must(1, "plan")
 		wants(t, r.stderr, "no Docker engine at "+w.host)

@@ -87,6 +87,9 @@ func (r *Record) check(a schema.Addr) []error {
 			seen[id] = true
 		}
 	}
+	if !plain(r.Attrs) {
+		fault("has an attribute with a number in powers of ten")
+	}
 	if !slices.IsSortedFunc(r.Deps, schema.CompareAddr) || hasTwins(r.Deps) {
 		fault("has dependencies that are not a sorted set")
 	}
@@ -100,11 +103,32 @@ func hasTwins(sorted []schema.Addr) bool {
 func checkOutputs(outputs map[string]Output) []error {
 	var faults []error
 	for _, name := range sortedKeys(outputs) {
-		if o := outputs[name]; o.Sensitive && (o.Value != nil || o.Type != nil) {
+		o := outputs[name]
+		if o.Sensitive && (o.Value != nil || o.Type != nil) {
 			faults = append(faults, fmt.Errorf("output %q is sensitive and has its value in clear", name))
+		}
+		if !plain(o.Value) {
+			faults = append(faults, fmt.Errorf("output %q has a number in powers of ten", name))
 		}
 	}
 	return faults
+}
+
+// plain reports whether the numbers in a JSON value have no exponent. None is
+// written with one, and a few bytes with one could ask for a gigabyte of digits.
+func plain(value []byte) bool {
+	quoted := false
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == 'e' || c == 'E') && i > 0 && '0' <= value[i-1] && value[i-1] <= '9':
+			return false
+		}
+	}
+	return true
 }
 
 // ident is what no two records may share: a uid, or an ID of a kind of object on

@@ -160,6 +160,7 @@ func TestUnusableFiles(t *testing.T) {
 		{"other workspace", edit(snapshotName, `"workspace": "default"`, `"workspace": "test"`), []string{`"test"`}},
 		{"unknown field", edit(snapshotName, `"kind"`, `"sort"`), []string{`"sort"`}},
 		{"unsound", edit(snapshotName, `"status": "ready"`, `"status": "fine"`), []string{"not sound", `"fine"`}},
+		{"a number of a million digits", edit(snapshotName, "          80\n", "          80e1000000\n"), []string{"not sound", "powers of ten"}},
 		{"other lineage", edit(snapshotName, "5f1d", "6f1d"), []string{journalName, "lineage"}},
 		{"older snapshot", edit(snapshotName, `"generation": 1`, `"generation": 0`), []string{"generation 1", "generation 0"}},
 		{"empty journal", map[string]string{journalName: ""}, []string{journalName, "no first line"}},

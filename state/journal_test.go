@@ -176,6 +176,7 @@ func TestRefusals(t *testing.T) {
 		"another's uid":        {j.Put(b, with(func(r *Record) { r.Current.UID = "u-1" })), "the uid u-1"},
 		"another's address":    {j.Put(b, container(a, "2")), `"docker_container.a"`},
 		"no address":           {j.Put(schema.Addr{}, container(b, "2")), "no address"},
+		"a number too short":   {j.Put(b, with(func(r *Record) { r.Attrs = []byte(`{"say":"1e9 \"2e9","memory":8E+7}`) })), "powers of ten"},
 		"no ID":                {j.Put(b, with(func(r *Record) { r.Current.ID = "" })), "without an ID"},
 		"no name":              {j.Put(b, with(func(r *Record) { r.Current.Name = "" })), "without a name"},
 		"no kind":              {j.Put(b, with(func(r *Record) { r.Kind = "" })), "no kind"},

@@ -9,7 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
+
+	"github.com/hashicorp/go-multierror"
 )
 
 // Loaded is what Load found.
@@ -113,9 +116,22 @@ func (s *Store) parseSnapshot(data []byte) (*State, error) {
 		return nil, fmt.Errorf("it is damaged: %w", err)
 	}
 	if err := st.Check(); err != nil {
-		return nil, fmt.Errorf("it is not sound: %w", err)
+		// One error, which says what to do, and not one for each fault.
+		return nil, fmt.Errorf("it is not sound: %s", oneLine(err))
 	}
 	return st, nil
+}
+
+func oneLine(err error) string {
+	var all *multierror.Error
+	if !errors.As(err, &all) {
+		return err.Error()
+	}
+	var faults []string
+	for _, e := range all.Errors {
+		faults = append(faults, e.Error())
+	}
+	return strings.Join(faults, "; ")
 }
 
 // loadJournal adds the journal's facts to l.

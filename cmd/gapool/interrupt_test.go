@@ -75,10 +75,18 @@ func (h *held) run(stdout, stderr io.Writer, args ...string) int {
 	return Main(args, strings.NewReader(""), stdout, stderr, []string{"XDG_STATE_HOME=" + dir}, []providers.Provider{h.world})
 }
 
-func interrupt(t *testing.T) {
+func interrupt(t *testing.T, sig syscall.Signal) {
 	t.Helper()
-	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+	if err := syscall.Kill(os.Getpid(), sig); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// bothSignals runs a test with what Ctrl-C sends and with what kill and a
+// machine that shuts down send.
+func bothSignals(t *testing.T, test func(*testing.T, syscall.Signal)) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) { test(t, sig) })
 	}
 }
 
@@ -91,8 +99,12 @@ func (h *held) names() string {
 }
 
 func TestFirstInterruptFinishesWhatIsInFlight(t *testing.T) {
+	bothSignals(t, finishesWhatIsInFlight)
+}
+
+func finishesWhatIsInFlight(t *testing.T, sig syscall.Signal) {
 	h := hold(t)
-	interrupt(t)
+	interrupt(t, sig)
 	if line, err := h.stderr.ReadString('\n'); err != nil || !strings.HasPrefix(line, "Interrupted: finishing what is in flight") {
 		t.Fatalf("said %q, %v", line, err)
 	}
@@ -117,12 +129,16 @@ func TestFirstInterruptFinishesWhatIsInFlight(t *testing.T) {
 }
 
 func TestSecondInterruptStopsAtOnceAndLosesNothing(t *testing.T) {
+	bothSignals(t, stopsAtOnceAndLosesNothing)
+}
+
+func stopsAtOnceAndLosesNothing(t *testing.T, sig syscall.Signal) {
 	h := hold(t)
-	interrupt(t)
+	interrupt(t, sig)
 	if _, err := h.stderr.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	interrupt(t)
+	interrupt(t, sig)
 	close(h.gate)
 	if _, err := io.Copy(io.Discard, h.stderr); err != nil {
 		t.Fatal(err)
@@ -157,7 +173,7 @@ func TestInterruptAtThePromptChangesNothing(t *testing.T) {
 	defer release()
 	quiet, end := calm(ctx, stop)
 	defer end()
-	interrupt(t)
+	interrupt(t, syscall.SIGINT)
 	if _, err := s.read(quiet); !errors.Is(err, errInterrupted) {
 		t.Errorf("got %v", err)
 	}

@@ -143,7 +143,7 @@ func (h *htmlPage) fill(p *engine.Plan) {
 	for _, o := range p.Kept {
 		h.Kept = append(h.Kept, o.Kind+" "+strconv.Quote(o.Name))
 	}
-	for _, n := range notesOf(p) {
+	for _, n := range append(notesOf(p), rollbackNotes(p)...) {
 		h.Notes = append(h.Notes, oneLine(n))
 	}
 	h.sections()

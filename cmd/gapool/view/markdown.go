@@ -331,7 +331,7 @@ func (m *markdown) kept() {
 
 func (m *markdown) notes() {
 	var lines []string
-	for _, n := range notesOf(m.p) {
+	for _, n := range append(notesOf(m.p), rollbackNotes(m.p)...) {
 		lines = append(lines, "- "+prose(n))
 	}
 	if len(lines) > 0 {

@@ -32,7 +32,14 @@ func typeOf(name string) *schema.Type {
 		return n
 	}
 	v.Needs = func(cty.Value) schema.Needs { return schema.Needs{Volumes: []string{"data"}} }
-	return map[string]*schema.Type{container.Name: &c, volume.Name: &v}[name]
+	switch name {
+	case container.Name:
+		return &c
+	case volume.Name:
+		return &v
+	default:
+		return tables(name)
+	}
 }
 
 // review is a plan as it is read from its file.

@@ -520,38 +520,67 @@ func (t planText) losses() {
 // lastingShown is how many steps are named that a rollback does not undo.
 const lastingShown = 40
 
-// undo says beforehand what a rollback does not take back.
-func (t planText) undo() {
-	if t.p.OnFailure != engine.Rollback || t.p.Summary() == (engine.Summary{}) {
-		return
-	}
-	t.line("If a step fails, what this apply has done by then is undone, in reverse.")
-	some := func(title string, lines []string) {
-		if len(lines) == 0 {
-			return
-		}
-		t.line("%s", title)
-		for i, l := range lines {
-			if i == lastingShown {
-				t.line("  … and %d more", len(lines)-i)
-				break
-			}
-			t.line("  %s", l)
-		}
+// lasting is what a rollback does not take back, or not as it was.
+type lasting struct {
+	title string
+	steps []string
+}
+
+// rollback says beforehand what a rollback does; empty where there is none.
+func rollback(p *engine.Plan) (text string, but []lasting) {
+	if p.OnFailure != engine.Rollback || p.Summary() == (engine.Summary{}) {
+		return "", nil
 	}
 	var left, anew []string
-	for _, l := range t.p.Lasting() {
+	for _, l := range p.Lasting() {
 		left = append(left, fmt.Sprintf("%s (%s): %s", l.Step.Addr, l.Step.Verb, l.Why))
 	}
-	for i := range t.p.Undo {
-		u := t.p.Undo[len(t.p.Undo)-1-i]
+	for i := range p.Undo {
+		u := p.Undo[len(p.Undo)-1-i]
 		if u.Verb == engine.DoCreate && slices.ContainsFunc(u.Change.Type.Attrs, func(a schema.Attr) bool { return a.Demand }) {
 			anew = append(anew, u.Addr.String())
 		}
 	}
-	some("Not undone then:", left)
-	some("Made anew then, under a new ID and without what it had written inside itself:", anew)
+	for _, l := range []lasting{
+		{"Not undone then:", left},
+		{"Made anew then, under a new ID and without what it had written inside itself:", anew},
+	} {
+		if n := len(l.steps) - lastingShown; n > 0 {
+			l.steps = append(l.steps[:lastingShown], fmt.Sprintf("… and %d more", n))
+		}
+		if len(l.steps) > 0 {
+			but = append(but, l)
+		}
+	}
+	return "If a step fails, what this apply has done by then is undone, in reverse.", but
+}
+
+func (t planText) undo() {
+	text, but := rollback(t.p)
+	if text == "" {
+		return
+	}
+	t.line("%s", text)
+	for _, l := range but {
+		t.line("%s", l.title)
+		for _, s := range l.steps {
+			t.line("  %s", s)
+		}
+	}
 	t.line("")
+}
+
+// rollbackNotes is the same in a line each.
+func rollbackNotes(p *engine.Plan) []string {
+	text, but := rollback(p)
+	if text == "" {
+		return nil
+	}
+	notes := []string{text}
+	for _, l := range but {
+		notes = append(notes, l.title+" "+strings.Join(l.steps, "; "))
+	}
+	return notes
 }
 
 func lossText(p *engine.Plan, a schema.Addr) string {

@@ -2,13 +2,18 @@ package view
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"flag"
+	"fmt"
+	"html/template"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/zclconf/go-cty/cty"
@@ -79,6 +84,45 @@ var volume = &schema.Type{
 		{Name: "name", Type: cty.String, Change: schema.Replace},
 		{Name: "driver", Type: cty.String, Change: schema.Replace},
 	},
+}
+
+// cluster has no object of its own.
+var cluster = &schema.Type{
+	Name: "ray_cluster", Virtual: true,
+	Attrs: []schema.Attr{
+		{Name: "id", Type: cty.String, Computed: true},
+		{Name: "name", Type: cty.String, Required: true},
+	},
+}
+
+// thing is a table with what the others do not have.
+var thing = &schema.Type{
+	Name: "docker_thing",
+	Attrs: []schema.Attr{
+		{Name: "config", Type: cty.String, Change: schema.Update},
+		{Name: "ratio", Type: cty.Number, Change: schema.Update},
+		{Name: "huge", Type: cty.Number, Change: schema.Update},
+		{Name: "numbers", Type: cty.Set(cty.Number), Change: schema.Update},
+		{Name: "amounts", Type: cty.Map(cty.Number), Change: schema.Update},
+		{Name: "hosts", Type: cty.List(cty.Object(map[string]cty.Type{"name": cty.String, "ip": cty.String})), Change: schema.Update},
+		{Name: "later", Type: cty.String, Change: schema.Update},
+		{Name: "text", Type: cty.String, Change: schema.Update},
+		{Name: "groups", Change: schema.Update, Block: &schema.Block{Nesting: schema.Map, Attrs: []schema.Attr{
+			{Name: "replicas", Type: cty.Number},
+			{Name: "tags", Type: cty.Set(cty.String)},
+			{Name: "probe", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{{Name: "port", Type: cty.Number}}}},
+		}}},
+	},
+}
+
+// tables are all of these by their names.
+func tables(name string) *schema.Type {
+	for _, t := range []*schema.Type{container, volume, cluster, thing} {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
 }
 
 func str(s string) cty.Value { return cty.StringVal(s) }
@@ -184,7 +228,7 @@ func plans(t *testing.T) map[string]*engine.Plan {
 			"dns":      cty.SetValEmpty(cty.String),
 			"script":   str("one\n\n  two\x1b[31m\n"),
 			"password": secret(str("hunter2")), "address": unknown(cty.String),
-			"log_opts": secret(dict("max-size", "10m")),
+			"log_opts": secret(dict("tag", "of-nobody-else")),
 			"ports":    cty.ListVal([]cty.Value{port(80, 8080), container.Attr("ports").Block.Build(set{"internal": num(443), "external": unknown(cty.Number)})}),
 			"mounts":   unknown(container.Attr("mounts").Implied()),
 			"healthcheck": container.Attr("healthcheck").Block.Build(set{
@@ -268,6 +312,38 @@ func plans(t *testing.T) map[string]*engine.Plan {
 		}
 	}
 	extra := noop("docker_container.web")
+	moved := noop("docker_container.web")
+	moved.Prev = addr(t, "docker_container.www")
+	movedOn := diffs(&engine.Change{
+		Addr: addr(t, "docker_container.api[0]"), Type: container, Action: engine.Update, Prev: addr(t, "docker_container.api"),
+		Before: web(), After: schema.With(web(), set{"memory": num(1024)}), Object: object("docker_container", "api"),
+	}, false)
+	unfit := diffs(&engine.Change{
+		Addr: addr(t, "docker_container.web"), Type: container, Action: engine.Replace, Reason: "is unhealthy: its health check fails", Cause: engine.Unfit,
+		Before: web(), After: schema.With(web(), set{"id": unknown(cty.String), "address": unknown(cty.String)}), Object: object("docker_container", "web"),
+	}, false)
+	leaves := &engine.Change{
+		Addr: addr(t, `ray_cluster.pool.worker["cpu"][1]`), Type: container, Action: engine.Delete, Reason: "is not wanted by the cluster any more", Cause: engine.NoSuchIndex,
+		Before: web(), After: cty.NullVal(container.Implied()), Object: object("docker_container", "pool-cpu-1"),
+	}
+	rolls := diffs(&engine.Change{
+		Addr: addr(t, `ray_cluster.pool.worker["cpu"][0]`), Type: container, Action: engine.Replace, Cause: engine.CannotUpdate,
+		Before: web(), After: schema.With(web(), set{"id": unknown(cty.String), "image": str("sha256:bbbb")}), Object: object("docker_container", "pool-cpu-0"),
+	}, true)
+	pool := set{"id": str("pool"), "name": str("pool")}
+	whole := &engine.Change{
+		Addr: addr(t, "ray_cluster.pool"), Type: cluster, Action: engine.Update, Reason: "has members that change",
+		Before: cluster.Build(pool), After: cluster.Build(pool),
+	}
+	made := &engine.Change{
+		Addr: addr(t, "docker_container.new"), Type: container, Action: engine.Create, Before: cty.NullVal(container.Implied()),
+		After: container.Build(set{"id": unknown(cty.String), "name": str("new"), "image": str("sha256:aaaa")}),
+	}
+	steps := []*engine.Step{
+		{Verb: engine.DoCreate, Addr: made.Addr, Change: made, Name: "new"},
+		{Verb: engine.DoDelete, Addr: gone.Addr, Change: gone, Target: gone.Object, Name: "web"},
+		{Verb: engine.DoDelete, Addr: orphan.Addr, Change: orphan, Target: orphan.Object, Name: "genetic-data"},
+	}
 	head := member("ray_cluster.pool.head", "pool-head")
 	head.Reason = "was lost"
 
@@ -317,18 +393,60 @@ func plans(t *testing.T) map[string]*engine.Plan {
 			{Name: "same", Action: engine.NoOp, Before: str("x"), After: str("x")},
 			{Name: "url", Action: engine.Create, Before: cty.NullVal(cty.DynamicPseudoType), After: unknown(cty.DynamicPseudoType)},
 		}},
+		"moved":  {Changes: []*engine.Change{movedOn, moved}},
+		"broken": {Changes: []*engine.Change{unfit}},
+		"shrink": {Changes: []*engine.Change{whole, rolls, leaves}},
+		"values": {Changes: []*engine.Change{things()}},
+		"rollback": {
+			Changes: []*engine.Change{made, gone, orphan}, Steps: steps, OnFailure: engine.Rollback,
+			Undo: []*engine.Step{
+				{Verb: engine.DoKeep, Addr: orphan.Addr, Change: orphan, Undoes: steps[2], Why: "its data is gone"},
+				{Verb: engine.DoCreate, Addr: gone.Addr, Change: gone, Undoes: steps[1], Name: "web"},
+				{Verb: engine.DoDelete, Addr: made.Addr, Change: made, Undoes: steps[0], Name: "new"},
+			},
+		},
 		"empty":         {Changes: []*engine.Change{noop("docker_container.web")}},
 		"empty-destroy": {Mode: engine.Destroy},
 	}
+}
+
+// things is a change of the kinds of values that a container does not have.
+func things() *engine.Change {
+	host := func(name, ip string) cty.Value { return cty.ObjectVal(set{"name": str(name), "ip": str(ip)}) }
+	group := func(replicas int64, tags ...string) cty.Value {
+		v := set{"replicas": num(replicas), "probe": thing.Attr("groups").Block.Attrs[2].Block.Build(set{"port": num(80)})}
+		if tags != nil {
+			v["tags"] = cty.SetVal(strs(tags...).AsValueSlice())
+		}
+		return thing.Attr("groups").Block.Build(v)
+	}
+	const big = "1208925819614629174706175" // more than a float64 holds
+	return diffs(&engine.Change{
+		Addr: schema.Addr{Type: thing.Name, Name: "all"}, Type: thing, Action: engine.Update, Object: object(thing.Name, "all"),
+		Before: thing.Build(set{
+			"config": str(`{"level":"info","workers":[1,2,3],"nested":{"a":1,"b":null}}`),
+			"ratio":  cty.NumberFloatVal(0.1), "huge": cty.MustParseNumberVal(big),
+			"numbers": cty.SetVal([]cty.Value{num(1), num(2)}), "amounts": cty.MapVal(set{"gpu": num(1), "a b": num(2)}),
+			"hosts": cty.ListVal([]cty.Value{host("a", "10.0.0.1"), host("b", "10.0.0.2")}),
+			"later": secret(str("hunter2")), "text": str("one line"),
+			"groups": cty.MapVal(set{"cpu": group(2, "x", "y"), "gone": group(1)}),
+		}),
+		After: thing.Build(set{
+			"config": str(`{"level":"debug","workers":[1,3],"nested":{"a":1,"b":null}}`),
+			"ratio":  cty.NumberFloatVal(1.5), "huge": cty.MustParseNumberVal(big + "0"),
+			"numbers": cty.SetVal([]cty.Value{num(2), num(3)}), "amounts": cty.MapVal(set{"gpu": num(2), "a b": unknown(cty.Number)}),
+			"hosts": cty.ListVal([]cty.Value{host("a", "10.0.0.1"), host("b", "10.0.0.9")}),
+			"later": secret(unknown(cty.String)), "text": str("now\nit\nhas three"),
+			"groups": cty.MapVal(set{"cpu": group(3, "y", "z"), "new": group(1)}),
+		}),
+	}, false)
 }
 
 func TestPlan(t *testing.T) {
 	for name, p := range plans(t) {
 		t.Run(name, func(t *testing.T) {
 			file := kept(t, p)
-			again, err := file.Plan(func(name string) *schema.Type {
-				return map[string]*schema.Type{container.Name: container, volume.Name: volume}[name]
-			})
+			again, err := file.Plan(tables)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -377,7 +495,7 @@ func secrets(p *engine.Plan) []string {
 func kept(t *testing.T, p *engine.Plan) *planfile.File {
 	t.Helper()
 	file, err := planfile.New(p, planfile.Origin{
-		Options: planfile.Options{AllowDataLoss: slices.Collect(maps.Keys(p.Approved))},
+		Options: planfile.Options{AllowDataLoss: slices.Collect(maps.Keys(p.Approved)), OnFailure: p.OnFailure},
 		Loaded:  &state.Loaded{State: state.New("genetic", "default")},
 	})
 	if err != nil {
@@ -442,4 +560,44 @@ func TestPlanInTerraformsWords(t *testing.T) {
 			t.Errorf("%s has %d lines, and %d in Terraform's words", name, a, b)
 		}
 	}
+}
+
+// In each view each of a thousand changes is there; what the views say of one is
+// in the other golden files.
+func TestAThousandChangesInEachView(t *testing.T) {
+	p := thousand(t, 1000)
+	var stream bytes.Buffer
+	c := &clock{time.Unix(0, 0)}
+	if err := NewStream(&stream, "1.2.3", c.now).Plan(p); err != nil {
+		t.Fatal(err)
+	}
+	doc, raw := document(t, p)
+	hold(t, p, doc, raw)
+	sums := ""
+	quoted := func(name string) string { return strings.Trim(strconv.Quote(name), `"`) }
+	for _, v := range []struct {
+		name, text, before, after string // of an address
+		write                     func(string) string
+	}{
+		{"plan", planned(t, p, PlanOptions{}), "\n  # ", " ", strings.Clone},
+		{"concise", planned(t, p, PlanOptions{Detail: Concise}), "docker_", "\n", func(name string) string { return strings.TrimPrefix(name, "docker_") }},
+		{"full", planned(t, p, PlanOptions{Detail: Full}), "\n  # ", " ", strings.Clone},
+		{"json", string(raw), `"address":"`, `",`, quoted},
+		{"stream", stream.String(), `"addr":"`, `",`, quoted},
+		{"html", printed(t, review(t, p).HTML), "<code>", "</code>", template.HTMLEscapeString},
+	} {
+		named := map[string]bool{}
+		for _, part := range strings.Split(v.text, v.before)[1:] {
+			name, _, _ := strings.Cut(part, v.after)
+			named[name] = true
+			named[strings.SplitN(name, ":", 2)[0]] = true // with the reason behind it
+		}
+		for _, c := range p.Changes {
+			if !named[v.write(c.Addr.String())] {
+				t.Errorf("the %s does not name %s", v.name, c.Addr)
+			}
+		}
+		sums += fmt.Sprintf("%-8s %8d bytes %6d lines sha256:%x\n", v.name, len(v.text), strings.Count(v.text, "\n"), sha256.Sum256([]byte(v.text)))
+	}
+	golden(t, "thousand", sums)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,9 +21,7 @@ import (
 func document(t *testing.T, p *engine.Plan) (*tfjson.Plan, []byte) {
 	t.Helper()
 	file := kept(t, p)
-	again, err := file.Plan(func(name string) *schema.Type {
-		return map[string]*schema.Type{container.Name: container, volume.Name: volume}[name]
-	})
+	again, err := file.Plan(tables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,9 +36,30 @@ func document(t *testing.T, p *engine.Plan) (*tfjson.Plan, []byte) {
 	return &read, doc
 }
 
+// Terraform's words, of which a program knows no others.
+var (
+	actionsOfTerraform = []string{"no-op", "create", "update", "delete", "delete create", "create delete", "forget"}
+	reasonsOfTerraform = []string{
+		"", "replace_because_tainted", "replace_because_cannot_update", "replace_by_request", "replace_by_triggers",
+		"delete_because_no_resource_config", "delete_because_no_module", "delete_because_wrong_repetition",
+		"delete_because_count_index", "delete_because_each_key", "delete_because_no_move_target",
+	}
+)
+
 // hold checks what Terraform's library does not: the rules of its format.
 func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	t.Helper()
+	type fields tfjson.Plan // without its own decoder, which lets all in
+	var known struct {
+		fields
+		Applyable bool `json:"applyable"` // the library does not know these two
+		Errored   bool `json:"errored"`
+	}
+	strict := json.NewDecoder(bytes.NewReader(raw))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&known); err != nil {
+		t.Errorf("Terraform's format does not have it: %v", err)
+	}
 	for _, s := range secrets(p) {
 		if bytes.Contains(raw, []byte(s)) {
 			t.Errorf("it has the secret %q in it", s)
@@ -47,29 +68,135 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	if bytes.Contains(raw, []byte(`"timestamp"`)) {
 		t.Error("it has a time in it")
 	}
-	words := map[string]bool{"no-op": true, "create": true, "update": true, "delete": true, "forget": true}
-	if len(doc.ResourceChanges) < len(p.Changes) {
-		t.Errorf("%d of %d changes are there", len(doc.ResourceChanges), len(p.Changes))
+	if known.FormatVersion != "1.2" || known.Errored || known.Applyable != (p.WouldChange() && p.Unapproved == "") {
+		t.Errorf("it is of version %s, errored %v, applyable %v", known.FormatVersion, known.Errored, known.Applyable)
 	}
+	if doc.Complete == nil || *doc.Complete == p.Targeted {
+		t.Errorf("complete is %v under -target %v", doc.Complete, p.Targeted)
+	}
+
+	// Each change is there once, in the plan's order, a cluster's member as the
+	// container that it is.
+	at := map[string]*tfjson.ResourceChange{}
+	var order []schema.Addr
 	for _, rc := range doc.ResourceChanges {
-		for _, a := range rc.Change.Actions {
-			if !words[string(a)] {
-				t.Errorf("%s: %q is no action of Terraform", rc.Address, a)
+		order = append(order, addr(t, rc.Address))
+		if rc.DeposedKey == "" {
+			at[rc.Address] = rc
+		}
+	}
+	if !slices.IsSortedFunc(order, schema.CompareAddr) {
+		t.Errorf("the changes are not in order: %v", order)
+	}
+	if len(at) != len(p.Changes) {
+		t.Errorf("%d changes are there of %d", len(at), len(p.Changes))
+	}
+	for _, c := range p.Changes {
+		rc := at[c.Addr.String()]
+		if rc == nil {
+			t.Errorf("%s is not there", c.Addr)
+			continue
+		}
+		if rc.Type != c.Type.Name || rc.Name != c.Addr.Name || rc.Mode != tfjson.ManagedResourceMode {
+			t.Errorf("%s is a %s %s %s", c.Addr, rc.Mode, rc.Type, rc.Name)
+		}
+		for _, side := range []any{rc.Change.Before, rc.Change.After} {
+			for name := range entriesIn(side) {
+				if c.Type.Attr(name) == nil {
+					t.Errorf("%s has %s, which no %s has", c.Addr, name, c.Type.Name)
+				}
 			}
 		}
-		if rc.Change.Actions.Create() && rc.Change.Before != nil {
-			t.Errorf("%s is created and was there before: %v", rc.Address, rc.Change.Before)
+		if (rc.Change.Importing != nil) != (c.Adopted && (c.Action == engine.NoOp || c.Action == engine.Update)) {
+			t.Errorf("%s is adopted %v, and its importing is %v", c.Addr, c.Adopted, rc.Change.Importing)
 		}
-		if rc.Change.Actions.Delete() && rc.Change.After != nil {
-			t.Errorf("%s is deleted and is there afterwards: %v", rc.Address, rc.Change.After)
-		}
-		if rc.Change.Importing != nil && !rc.Change.Actions.NoOp() && !rc.Change.Actions.Update() {
-			t.Errorf("%s is adopted by %v", rc.Address, rc.Change.Actions)
-		}
-		apart(t, rc.Address, rc.Change.After, rc.Change.AfterUnknown, "unknown")
-		blank(t, rc.Address, rc.Change.After, rc.Change.AfterSensitive)
-		blank(t, rc.Address, rc.Change.Before, rc.Change.BeforeSensitive)
 	}
+	for _, rc := range doc.ResourceChanges {
+		change := rc.Change
+		var words []string
+		for _, a := range change.Actions {
+			words = append(words, string(a))
+		}
+		if !slices.Contains(actionsOfTerraform, strings.Join(words, " ")) {
+			t.Errorf("%s: %q are no actions of Terraform", rc.Address, words)
+		}
+		if !slices.Contains(reasonsOfTerraform, string(rc.ActionReason)) {
+			t.Errorf("%s: %q is no reason of Terraform", rc.Address, rc.ActionReason)
+		}
+		if change.Actions.Create() && change.Before != nil {
+			t.Errorf("%s is created and was there before: %v", rc.Address, change.Before)
+		}
+		if (change.Actions.Delete() || change.Actions.Forget()) && change.After != nil {
+			t.Errorf("%s goes and is there afterwards: %v", rc.Address, change.After)
+		}
+		if change.Actions.NoOp() && !reflect.DeepEqual(change.Before, change.After) {
+			t.Errorf("%s stays as it is, and is another one: %s", rc.Address, cmp.Diff(change.Before, change.After))
+		}
+		if rc.DeposedKey != "" && !change.Actions.Delete() {
+			t.Errorf("%s is left over, and not deleted", rc.Address)
+		}
+		for _, path := range change.ReplacePaths {
+			names, _ := path.([]any)
+			if !change.Actions.Replace() || len(names) == 0 {
+				t.Errorf("%s by %q has the path %v", rc.Address, words, path)
+				continue
+			}
+			name, _ := names[0].(string)
+			_, was := entriesIn(change.Before)[name]
+			_, is := entriesIn(change.After)[name]
+			_, will := entriesIn(change.AfterUnknown)[name]
+			if !was && !is && !will {
+				t.Errorf("%s has no %v", rc.Address, path)
+			}
+		}
+		apart(t, rc.Address, change.After, change.AfterUnknown, "unknown")
+		blank(t, rc.Address, change.After, change.AfterSensitive)
+		blank(t, rc.Address, change.Before, change.BeforeSensitive)
+	}
+
+	// What was there and what will be are told twice, and alike.
+	alike := func(what string, values *tfjson.StateValues, side func(*tfjson.Change) (value, sensitive any), there func(*engine.Change) bool) {
+		resources := map[string]*tfjson.StateResource{}
+		if values != nil && values.RootModule != nil {
+			for _, r := range values.RootModule.Resources {
+				resources[r.Address] = r
+			}
+		}
+		for _, c := range p.Changes {
+			r := resources[c.Addr.String()]
+			if (r != nil) != there(c) {
+				t.Errorf("%s is among the %s: %v", c.Addr, what, r != nil)
+			}
+			if r == nil {
+				continue
+			}
+			value, marks := side(at[c.Addr.String()].Change)
+			var sensitive any
+			if err := json.Unmarshal(r.SensitiveValues, &sensitive); err != nil {
+				t.Error(err)
+			}
+			if !reflect.DeepEqual(entriesIn(value), r.AttributeValues) || !reflect.DeepEqual(marks, sensitive) {
+				t.Errorf("among the %s, %s is another one", what, c.Addr)
+			}
+			delete(resources, c.Addr.String())
+		}
+		if len(resources) > 0 {
+			t.Errorf("among the %s is what is not among the changes: %v", what, resources)
+		}
+	}
+	alike("planned values", doc.PlannedValues, func(c *tfjson.Change) (any, any) { return c.After, c.AfterSensitive },
+		func(c *engine.Change) bool { return !c.After.IsNull() && c.Action != engine.Forget })
+	prior := &tfjson.StateValues{}
+	if doc.PriorState != nil {
+		prior = doc.PriorState.Values
+	}
+	alike("prior state", prior, func(c *tfjson.Change) (any, any) { return c.Before, c.BeforeSensitive },
+		func(c *engine.Change) bool { return c.Object != nil || c.Type.Virtual && !c.Before.IsNull() })
+}
+
+func entriesIn(v any) map[string]any {
+	m, _ := v.(map[string]any)
+	return m
 }
 
 // apart says that what is marked true in one value is not there in the other.
@@ -128,9 +255,6 @@ func TestPlanJSONKeepsToTheFormat(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			doc, raw := document(t, p)
 			hold(t, p, doc, raw)
-			if doc.Complete == nil || *doc.Complete == p.Targeted {
-				t.Errorf("complete is %v under -target %v", doc.Complete, p.Targeted)
-			}
 			var pretty bytes.Buffer
 			if err := json.Indent(&pretty, raw, "", "  "); err != nil {
 				t.Fatal(err)

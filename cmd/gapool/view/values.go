@@ -26,7 +26,7 @@ func plainJSON(v cty.Value) any {
 	case ty.IsMapType() || ty.IsObjectType():
 		out := map[string]any{}
 		for name, e := range v.AsValueMap() {
-			if e.IsMarked() || e.IsKnown() {
+			if e.IsKnown() {
 				out[name] = plainJSON(e)
 			}
 		}
