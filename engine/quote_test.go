@@ -69,39 +69,61 @@ resource "docker_container" "web" {
 }
 
 // An apply that was cut off may have changed an object to what is secret and not
-// have recorded it. That reads as drift, and is told as a secret all the same.
-func TestDriftKeepsTheSecretOfAnApplyThatDied(t *testing.T) {
-	const config = `
-variable "secret" {
-  default   = 12821
-  sensitive = true
-}
-resource "docker_container" "web" {
-  name   = "web"
-  image  = "x"
-  memory = 64
-}
-`
-	l := newLab(t)
-	l.write(config)
-	l.apply()
-	l.world.SetFault(func(c mem.Call) error {
-		if c.Op == mem.Update && c.When == mem.After {
-			return mem.ErrCrash
-		}
-		return nil
-	})
-	l.write(strings.Replace(config, "= 64", "= var.secret", 1))
-	if _, err := l.run(true); err == nil {
-		t.Fatal("the apply does not die")
-	}
-	l.world.SetFault(nil)
-	p := l.plan()
-	if len(p.Drift) != 1 || len(p.Drift[0].Differences) != 1 {
-		t.Fatalf("drift: %+v", p.Drift)
-	}
-	d := p.Drift[0]
-	if !schema.IsSensitive(d.Differences[0].Live) || !schema.IsSensitive(d.After.GetAttr("memory")) {
-		t.Errorf("it is shown: %#v, %#v", d.Differences[0].Live, d.After.GetAttr("memory"))
+// have recorded it. That is told as a secret all the same, also where the
+// configuration does not say any more that it is one.
+func TestSecretOfAnApplyThatDiedIsHidden(t *testing.T) {
+	const variable = "variable \"secret\" {\n  default   = 12821\n  sensitive = true\n}\n"
+	const box = "resource \"docker_container\" \"web\" {\n  name   = \"web\"\n  image  = \"x\"\n  memory = 64\n}\n"
+	secret := variable + strings.Replace(box, "64", "var.secret", 1)
+	for name, c := range map[string]struct {
+		call   string // after which it dies
+		before string // the configuration that is applied before; empty for none
+		then   string // the one that is planned then
+	}{
+		"updated":             {"after update", box, secret},
+		"updated, taken back": {"after update", box, box},
+		"updated, removed":    {"after update", box, ""},
+		"made, taken back":    {"after create", "", box},
+		"made, removed":       {"after create", "", ""},
+		"anew, taken back":    {"after create", strings.Replace(box, "\"x\"", "\"y\"", 1), box},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			if c.before != "" {
+				l.write(c.before)
+				l.apply()
+			}
+			l.world.SetFault(failing(mem.ErrCrash, c.call))
+			l.write(secret)
+			if _, err := l.run(true); err == nil {
+				t.Fatal("the apply does not die")
+			}
+			l.world.SetFault(nil)
+			l.write(c.then)
+			p := l.plan()
+			told := func(what string, v cty.Value) {
+				if v != cty.NilVal && !v.IsNull() && !schema.IsSensitive(v) && v.RawEquals(cty.NumberIntVal(12821)) {
+					t.Errorf("%s shows it", what)
+				}
+			}
+			for _, d := range p.Drift {
+				for _, x := range d.Differences {
+					told("drift", x.Live)
+				}
+				if !d.After.IsNull() {
+					told("what has drifted", d.After.GetAttr("memory"))
+				}
+			}
+			for _, ch := range p.Changes {
+				for _, x := range ch.Differences {
+					told("a difference", x.Live)
+				}
+				if ch.Type.Attr("memory") != nil && !ch.Before.IsNull() {
+					told("what is there", ch.Before.GetAttr("memory"))
+				}
+			}
+			l.apply()
+			l.settled()
+		})
 	}
 }

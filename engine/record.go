@@ -23,7 +23,7 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 	rec := &state.Record{
 		Addr: c.Addr, Provider: c.Provider, Engine: engineID, Kind: c.Type.Name,
 		Deps: slices.Clone(c.Deps), Protected: c.Protect,
-		Sensitive: sensitiveAttrs(c.Type, v), Hashes: recordedHashes(c.Type, v, c.Record),
+		Sensitive: SensitiveAttrs(c.Type, v), Hashes: recordedHashes(c.Type, v, c.Record),
 	}
 	if obj != nil && c.Type.Renames {
 		v = withName(v, obj.Name) // until a step renames it, it has another name than is wanted
@@ -40,10 +40,10 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 	return rec
 }
 
-// sensitiveAttrs names the attributes that have a secret in them, in the order
+// SensitiveAttrs names the attributes that have a secret in them, in the order
 // of the table, so that it stays hidden when the configuration does not have it
 // any more.
-func sensitiveAttrs(t *schema.Type, v cty.Value) []string {
+func SensitiveAttrs(t *schema.Type, v cty.Value) []string {
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
 		return nil
 	}

@@ -366,7 +366,7 @@ func (r *runner) create(ctx context.Context, s *engine.Step) (*providers.Object,
 	}
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
-		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev,
+		UID: req.Owner.UID, Name: req.Name, Prev: s.Prev, Sensitive: engine.SensitiveAttrs(c.Type, w.want),
 	})
 	if err != nil {
 		return nil, err
@@ -489,7 +489,7 @@ func (r *runner) update(ctx context.Context, s *engine.Step) (*providers.Object,
 	req.Changed = slices.Compact(req.Changed)
 	n, err := r.j.Began(state.Began{
 		Addr: c.Addr, Action: string(s.Verb), Kind: c.Type.Name, Provider: c.Provider, Engine: eng.Info().ID,
-		TargetID: s.Target.ID, Name: s.Target.Name, Prev: s.Prev,
+		TargetID: s.Target.ID, Name: s.Target.Name, Prev: s.Prev, Sensitive: engine.SensitiveAttrs(c.Type, w.want),
 	})
 	if err != nil {
 		return nil, err

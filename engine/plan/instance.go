@@ -106,7 +106,7 @@ func (p *planner) passBy(r *schema.Resource, key schema.Key) {
 	if r.Type.Virtual {
 		is = seen(r.Type, k)
 	}
-	p.eval.Set(addr, hideLike(r.Type, remembered(is, k.record), marks))
+	p.eval.Set(addr, hideLike(r.Type, remembered(is, secrets(k.record, k.objects[0])), marks))
 }
 
 // asked returns the reason to replace what -replace names.
@@ -196,7 +196,7 @@ func (p *planner) decide(w *wanted) *engine.Change {
 		c.Action = engine.Create
 		if k.gone {
 			c.Reason = "was removed outside of gapool"
-			p.drift(c, cty.NilVal, c.Reason, nil)
+			p.drift(c, nil, nil, c.Reason, nil)
 		}
 	default:
 		p.compare(c, w, current)
@@ -234,7 +234,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 	c.Before = live
 	value, names := p.unsettled(w, live)
 	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
-	p.hideRemembered(c)
+	hideRemembered(c, secrets(c.Record, current))
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
 		switch {
@@ -252,7 +252,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 		c.Action, c.Reason = p.replacement(c, w), w.replace
 	case obj.Broken != "":
 		c.Action, c.Reason = p.replacement(c, w), obj.Broken
-		p.drift(c, w.value, obj.Broken, nil)
+		p.drift(c, w, current, obj.Broken, nil)
 	case replace || (update && unknownReplaces):
 		c.Action = p.replacement(c, w)
 	case update:
@@ -266,7 +266,7 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 	}
 	p.goAlong(c, w)
 	if current.recorded {
-		p.recordedDrift(c, w, live)
+		p.recordedDrift(c, w, current, live)
 	}
 }
 
@@ -306,16 +306,16 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 		live := p.liveAttrs(w.typ, c.Record, c.Object, w.bare)
 		// Only what is there is written down, so what the configuration shows says
 		// what may be shown.
-		is := engine.Concealed(w.typ, remembered(live, c.Record), w.value, c.Object.Defaults)
+		is := engine.Concealed(w.typ, remembered(live, secrets(c.Record, current)), w.value, c.Object.Defaults)
 		c.Before = schema.With(hideLike(w.typ, is, w.marks), notWanted(w.typ, w.bare))
 		c.After = c.Before
 		if current.recorded {
-			p.recordedDrift(c, w, live)
+			p.recordedDrift(c, w, current, live)
 		}
 	case k.gone:
 		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
 		c.After = cty.UnknownVal(w.typ.Implied()) // for the outputs
-		p.drift(c, cty.NilVal, c.Reason, nil)
+		p.drift(c, nil, nil, c.Reason, nil)
 	default:
 		c.After = cty.UnknownVal(w.typ.Implied())
 		delete(p.changes, w.addr)
@@ -525,7 +525,7 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 	p.decided[addr.Block()] = append(p.decided[addr.Block()], c)
 	if len(k.objects) == 0 && !t.Virtual {
 		c.Action, c.Reason = engine.Forget, "was removed outside of gapool"
-		p.drift(c, cty.NilVal, c.Reason, nil)
+		p.drift(c, nil, nil, c.Reason, nil)
 		return
 	}
 	if p.o.Mode == engine.RefreshOnly {
@@ -537,7 +537,7 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 		}
 		c.Object, c.Adopted = k.objects[0].obj, !k.objects[0].recorded
 		if c.Object.Attrs != cty.NilVal {
-			c.Before = hideLike(t, shown(t, k.record, c.Object.Attrs), nil)
+			c.Before = hideLike(t, shown(t, k.record, secrets(k.record, k.objects[0]), c.Object.Attrs), nil)
 		}
 	}
 	p.keepTag(c)
@@ -545,14 +545,14 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 
 // shown is what may be shown of an object whose block is gone, and with it the
 // knowledge of what is secret: what was recorded in clear, and what the engine
-// has chosen, if it was not recorded as secret.
-func shown(t *schema.Type, rec *state.Record, live cty.Value) cty.Value {
+// has chosen, but for what is known to be secret.
+func shown(t *schema.Type, rec *state.Record, secret []string, live cty.Value) cty.Value {
 	stored := engine.StoredValue(t, rec)
 	hidden := map[string]cty.Value{}
 	for i := range t.Attrs {
 		a := &t.Attrs[i]
-		secret := rec != nil && slices.Contains(rec.Sensitive, a.Name)
-		if _, ok := stored[a.Name]; !ok && (secret || !a.Computed && a.Name != "name") {
+		_, ok := stored[a.Name]
+		if slices.Contains(secret, a.Name) || !ok && !a.Computed && a.Name != "name" {
 			hidden[a.Name] = cty.NullVal(a.Implied())
 		}
 	}
@@ -651,22 +651,21 @@ func (p *planner) namedAs(f *found) (schema.Addr, bool) {
 	return f.label, !f.kind.HoldsData && p.wishes().addrs[f.label.Cluster()]
 }
 
-// drift tells what became of a recorded object. What is secret of what is wanted,
-// NilVal for nothing, is so of what is there: an apply that was cut off may have
-// put it there and not have recorded that.
-func (p *planner) drift(c *engine.Change, want cty.Value, what string, diffs []schema.Difference) {
+// drift tells what became of a recorded object, which is current now; nil for one
+// that is gone. What is secret of what is wanted is so of what is there: an apply
+// that was cut off may have put it there and not have recorded that.
+func (p *planner) drift(c *engine.Change, w *wanted, current *found, what string, diffs []schema.Difference) {
 	d := engine.Drift{Addr: c.Addr, Type: c.Type, Provider: c.Provider, What: what, Differences: diffs, After: cty.NullVal(c.Type.Implied())}
 	stored := engine.StoredValue(c.Type, c.Record)
 	d.Before = c.Type.Build(stored)
-	if c.Object != nil && c.Object.Attrs != cty.NilVal && !c.Object.Attrs.IsNull() {
-		var marks []cty.PathValueMarks
-		if want != cty.NilVal {
-			_, marks = schema.Unmark(want)
-		}
-		d.After = hideLike(c.Type, shown(c.Type, c.Record, c.Object.Attrs), marks)
+	if current != nil && c.Object.Attrs != cty.NilVal && !c.Object.Attrs.IsNull() {
+		secret := secrets(c.Record, current)
+		d.After = hideLike(c.Type, shown(c.Type, c.Record, secret, c.Object.Attrs), w.marks)
 		for i := range diffs {
 			x := &diffs[i]
-			x.Live = engine.MarkedAs(d.After, x.Path, x.Live)
+			if x.Live = engine.MarkedAs(d.After, x.Path, x.Live); slices.Contains(secret, x.Attr) {
+				x.Live = x.Live.Mark(schema.SensitiveMark)
+			}
 		}
 	}
 	p.plan.Drift = append(p.plan.Drift, d)
@@ -674,7 +673,7 @@ func (p *planner) drift(c *engine.Change, want cty.Value, what string, diffs []s
 
 // recordedDrift tells what was changed behind our back: where what is live
 // differs from what was recorded.
-func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
+func (p *planner) recordedDrift(c *engine.Change, w *wanted, current *found, live cty.Value) {
 	if !p.o.Refresh || c.Object.Broken != "" {
 		return
 	}
@@ -685,31 +684,28 @@ func (p *planner) recordedDrift(c *engine.Change, w *wanted, live cty.Value) {
 	was := schema.With(live, stored)
 	diffs := schema.Differences(w.typ, was, live, w.typ.Null())
 	if len(diffs) > 0 {
-		p.drift(c, w.value, "was changed outside of gapool", diffs)
+		p.drift(c, w, current, "was changed outside of gapool", diffs)
 	}
 }
 
 // hideRemembered hides what was secret when it was applied last, though the
 // configuration does not say so any more.
-func (p *planner) hideRemembered(c *engine.Change) {
-	if c.Record == nil || len(c.Record.Sensitive) == 0 {
-		return
-	}
+func hideRemembered(c *engine.Change, secret []string) {
 	for i := range c.Differences {
-		if d := &c.Differences[i]; slices.Contains(c.Record.Sensitive, d.Attr) {
+		if d := &c.Differences[i]; slices.Contains(secret, d.Attr) {
 			d.Live = d.Live.Mark(schema.SensitiveMark)
 		}
 	}
-	c.Before = remembered(c.Before, c.Record)
+	c.Before = remembered(c.Before, secret)
 }
 
 // remembered hides in a live value what was secret when it was applied last.
-func remembered(live cty.Value, rec *state.Record) cty.Value {
-	if rec == nil || len(rec.Sensitive) == 0 || live.IsNull() || !live.IsKnown() {
+func remembered(live cty.Value, secret []string) cty.Value {
+	if len(secret) == 0 || live.IsNull() || !live.IsKnown() {
 		return live
 	}
 	vals := live.AsValueMap()
-	for _, name := range rec.Sensitive {
+	for _, name := range secret {
 		if v, ok := vals[name]; ok && !v.IsNull() {
 			vals[name] = v.Mark(schema.SensitiveMark)
 		}

@@ -31,6 +31,21 @@ type found struct {
 	taken    bool        // matched to an address
 	label    schema.Addr // what the object's label said, in the pool; it goes stale
 	tainted  bool        // an earlier apply did not come to its end with it
+	secret   []string    // attributes that a call in doubt may have put a secret into
+}
+
+// secrets names the attributes in which an object that may be recorded has a
+// secret, whatever the configuration says now.
+func secrets(rec *state.Record, f *found) []string {
+	var names []string
+	if rec != nil {
+		names = slices.Clone(rec.Sensitive)
+	}
+	if f != nil {
+		names = append(names, f.secret...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func (f *found) nameKey() nameKey { return nameKey{f.provider, f.kind.Name, f.obj.Name} }
@@ -196,8 +211,13 @@ func (p *planner) resolveDoubts(byID map[objectKey]*found, byUID map[string]*fou
 			if !f.obj.Started {
 				breaks(f, "was left unfinished by an earlier apply")
 			}
+			f.secret = d.Sensitive
 			if !f.taken {
 				p.at(d.Addr).take(d.Addr, f)
+			}
+		case engine.DoUpdate:
+			if f := byID[objectKey{d.Provider, d.Kind, d.TargetID}]; f != nil {
+				f.secret = d.Sensitive
 			}
 		case engine.DoDelete:
 			// Under a volume's name there may be another one by now.
@@ -228,6 +248,9 @@ func (p *planner) settled(d state.Began) *state.Record {
 		o := state.Object{ID: f.obj.ID, Name: f.obj.Name, UID: f.obj.Owner.UID, Status: state.Ready}
 		if f.obj.Broken != "" {
 			o.Status = state.Tainted
+		}
+		if len(f.secret) > 0 {
+			rec.Sensitive = secrets(rec, f)
 		}
 		if was != nil && was.ID == o.ID && (!f.kind.ByName || was.Name == o.Name) {
 			rec.Current = &o
