@@ -37,6 +37,50 @@ func Conceal(a *schema.Attr, before, after cty.Value) cty.Value {
 	return cty.MapVal(out)
 }
 
+// Concealed is what there is of an object, as far as it may be shown beside what
+// there is to be of it: see Conceal. What an image brings, defaults, is no secret.
+func Concealed(t *schema.Type, is, want, defaults cty.Value) cty.Value {
+	if is == cty.NilVal || is.IsNull() || !is.IsKnown() {
+		return is
+	}
+	set := map[string]cty.Value{}
+	for i := range t.Attrs {
+		a := &t.Attrs[i]
+		after := cty.NilVal
+		if want != cty.NilVal && !want.IsNull() && want.IsKnown() {
+			after = want.GetAttr(a.Name)
+		}
+		v := Conceal(a, is.GetAttr(a.Name), after)
+		if a.Merge {
+			v = usual(v, is.GetAttr(a.Name), defaults, a.Name)
+		}
+		if a.Sensitive && !v.IsNull() {
+			v = v.Mark(schema.SensitiveMark)
+		}
+		set[a.Name] = v
+	}
+	return schema.With(is, set)
+}
+
+// usual shows the entries of a map again that are the image's own.
+func usual(concealed, live, defaults cty.Value, name string) cty.Value {
+	if concealed.IsNull() || concealed.IsMarked() || !concealed.IsKnown() || !concealed.ContainsMarked() ||
+		!concealed.Type().IsMapType() || defaults == cty.NilVal || defaults.IsNull() {
+		return concealed
+	}
+	theirs := defaults.GetAttr(name)
+	if theirs.IsNull() || !theirs.IsKnown() {
+		return concealed
+	}
+	out, is, their := concealed.AsValueMap(), live.AsValueMap(), theirs.AsValueMap()
+	for key := range out {
+		if v, ok := their[key]; ok && !is[key].IsMarked() && v.RawEquals(is[key]) {
+			out[key] = v
+		}
+	}
+	return cty.MapVal(out)
+}
+
 // MarkedAs gives a value found at a path in an object the marks that the object
 // has there: a difference may have been found without them.
 func MarkedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {

@@ -304,8 +304,11 @@ func (p *planner) observe(c *engine.Change, w *wanted, k *known, current *found)
 	case current != nil:
 		c.Object, c.Adopted, c.Tainted = current.obj, !current.recorded, current.tainted
 		live := p.liveAttrs(w.typ, c.Record, c.Object, w.bare)
-		c.Before = hideLike(w.typ, live, w.marks)
-		c.After = schema.With(c.Before, notWanted(w.typ, w.bare))
+		// Only what is there is written down, so what the configuration shows says
+		// what may be shown.
+		is := engine.Concealed(w.typ, remembered(live, c.Record), w.value, c.Object.Defaults)
+		c.Before = schema.With(hideLike(w.typ, is, w.marks), notWanted(w.typ, w.bare))
+		c.After = c.Before
 		if current.recorded {
 			p.recordedDrift(c, w, live)
 		}

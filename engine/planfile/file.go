@@ -266,7 +266,11 @@ func writeChange(c *engine.Change) change {
 		Adopted: c.Adopted, Orphan: c.Orphan, Protect: c.Protect,
 	}
 	var w writer
-	before := concealed(c)
+	defaults := cty.NilVal
+	if c.Object != nil {
+		defaults = c.Object.Defaults
+	}
+	before := engine.Concealed(c.Type, c.Before, c.After, defaults)
 	out.Before = w.value(before)
 	if after := w.value(c.After); string(after) != string(out.Before) || c.Action == engine.Delete {
 		out.After = after
@@ -276,49 +280,6 @@ func writeChange(c *engine.Change) change {
 	}
 	out.Differences = w.differences(c.Type, c.Differences, before, c.After)
 	return out
-}
-
-// concealed is what was there before, as far as it may be shown.
-func concealed(c *engine.Change) cty.Value {
-	if c.Before == cty.NilVal || c.Before.IsNull() || !c.Before.IsKnown() {
-		return c.Before
-	}
-	set := map[string]cty.Value{}
-	for i := range c.Type.Attrs {
-		a := &c.Type.Attrs[i]
-		after := cty.NilVal
-		if c.After != cty.NilVal && !c.After.IsNull() && c.After.IsKnown() {
-			after = c.After.GetAttr(a.Name)
-		}
-		v := engine.Conceal(a, c.Before.GetAttr(a.Name), after)
-		if a.Merge && c.Object != nil {
-			v = usual(v, c.Before.GetAttr(a.Name), c.Object.Defaults, a.Name)
-		}
-		if a.Sensitive && !v.IsNull() {
-			v = v.Mark(schema.SensitiveMark)
-		}
-		set[a.Name] = v
-	}
-	return schema.With(c.Before, set)
-}
-
-// usual shows the entries of a map again that are the image's own.
-func usual(concealed, live, defaults cty.Value, name string) cty.Value {
-	if concealed.IsNull() || concealed.IsMarked() || !concealed.IsKnown() || !concealed.ContainsMarked() ||
-		!concealed.Type().IsMapType() || defaults == cty.NilVal || defaults.IsNull() {
-		return concealed
-	}
-	theirs := defaults.GetAttr(name)
-	if theirs.IsNull() || !theirs.IsKnown() {
-		return concealed
-	}
-	out, is, their := concealed.AsValueMap(), live.AsValueMap(), theirs.AsValueMap()
-	for key := range out {
-		if v, ok := their[key]; ok && !is[key].IsMarked() && v.RawEquals(is[key]) {
-			out[key] = v
-		}
-	}
-	return cty.MapVal(out)
 }
 
 // differences writes what differs; before and after are the values that it was
