@@ -1,6 +1,9 @@
 package apply
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // hidden is an error whose text was cleared of secrets: the engine's own words,
 // or the end of a container's log, may quote them.
@@ -27,12 +30,15 @@ func hide(err error, secrets []string) error {
 }
 
 // without returns a text without the secrets in it. A secret of several lines is
-// looked for line by line.
+// looked for line by line, and each line also as it is quoted.
 func without(text string, secrets []string) string {
 	for _, s := range secrets {
 		for line := range strings.Lines(s) {
 			if line = strings.TrimSpace(line); len(line) >= shortest {
-				text = strings.ReplaceAll(text, line, "(sensitive value)")
+				quoted := strconv.Quote(line)
+				for _, form := range []string{line, quoted[1 : len(quoted)-1]} {
+					text = strings.ReplaceAll(text, form, "(sensitive value)")
+				}
 			}
 		}
 	}

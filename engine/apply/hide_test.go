@@ -17,6 +17,10 @@ func TestHide(t *testing.T) {
 	if !errors.Is(err, providers.ErrConflict) || !providers.HadNoEffect(err) {
 		t.Error("what kind of error it is was lost")
 	}
+	err = hide(errors.New(`invalid env "TOKEN=hunt\"er"; it is hunt"er`), []string{`hunt"er`})
+	if want := `invalid env "TOKEN=(sensitive value)"; it is (sensitive value)`; err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
 	if plain := errors.New("plain"); hide(plain, []string{"secret"}) != plain {
 		t.Error("an error without secrets was changed")
 	}
