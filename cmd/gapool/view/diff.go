@@ -273,16 +273,24 @@ func elements(v cty.Value) []cty.Value {
 // compareSets shows an element of either side as removed or added.
 func compareSets(before, after cty.Value) []Node {
 	old, new := elements(before), elements(after)
-	var parts []Node
-	for _, v := range old {
-		is := cty.NilVal
-		if slices.ContainsFunc(new, func(w cty.Value) bool { return same(v, w) }) {
-			is = v
-		}
-		parts = append(parts, compare(v, is))
+	was, is := numbered(old, new)
+	there, stays := map[int]bool{}, map[int]bool{}
+	for _, n := range was {
+		there[n] = true
 	}
-	for _, v := range new {
-		if !slices.ContainsFunc(old, func(w cty.Value) bool { return same(v, w) }) {
+	for _, n := range is {
+		stays[n] = true
+	}
+	var parts []Node
+	for i, v := range old {
+		left := cty.NilVal
+		if stays[was[i]] {
+			left = v
+		}
+		parts = append(parts, compare(v, left))
+	}
+	for i, v := range new {
+		if !there[is[i]] {
 			parts = append(parts, compare(cty.NilVal, v))
 		}
 	}
@@ -293,7 +301,8 @@ func compareSets(before, after cty.Value) []Node {
 // and added; where as many groups go as come, they are compared in pairs.
 func compareLists(old, new []cty.Value) []Node {
 	var parts []Node
-	for _, r := range align(len(old), len(new), func(i, j int) bool { return same(old[i], new[j]) }) {
+	was, is := numbered(old, new)
+	for _, r := range align(len(old), len(new), func(i, j int) bool { return was[i] == is[j] }) {
 		if r.same {
 			parts = append(parts, compare(old[r.old], new[r.new]))
 			continue
@@ -313,6 +322,41 @@ func compareLists(old, new []cty.Value) []Node {
 		}
 	}
 	return fold(parts, "element", 1)
+}
+
+// numbered gives the elements of two lists numbers, which are equal where two are
+// the same: to compare each with each would take long.
+func numbered(old, new []cty.Value) (was, is []int) {
+	type element struct {
+		v cty.Value
+		n int
+	}
+	known := map[int][]element{} // by hash
+	count := 0
+	number := func(v cty.Value) int {
+		v, _ = v.UnmarkDeep()
+		var h int
+		if v.IsWhollyKnown() {
+			h = v.Hash()
+			for _, e := range known[h] {
+				if e.v.RawEquals(v) {
+					return e.n
+				}
+			}
+		}
+		count++
+		if v.IsWhollyKnown() {
+			known[h] = append(known[h], element{v, count})
+		}
+		return count
+	}
+	for _, v := range old {
+		was = append(was, number(v))
+	}
+	for _, v := range new {
+		is = append(is, number(v))
+	}
+	return was, is
 }
 
 // compareLines compares two texts line by line.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -149,5 +150,25 @@ func TestEmbeddedJSON(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// Of very large sets each element is looked up and not compared with each.
+func TestLargeSets(t *testing.T) {
+	const n = 30_000
+	of := func(prefix string) cty.Value {
+		list := make([]cty.Value, n)
+		for i := range list {
+			list[i] = cty.StringVal(fmt.Sprint(prefix, i))
+		}
+		list[0] = cty.StringVal("same")
+		return cty.SetVal(list)
+	}
+	counts := map[engine.Action]int{}
+	for _, part := range compare(of("old"), of("new")).Parts {
+		counts[part.Action]++
+	}
+	if counts[engine.Delete] != n-1 || counts[engine.Create] != n-1 || counts[engine.NoOp] != 1 {
+		t.Errorf("%v", counts)
 	}
 }
