@@ -244,9 +244,15 @@ func StoredValue(t *schema.Type, rec *state.Record) map[string]cty.Value {
 	return valuesOf(t, recordedTexts(rec))
 }
 
-// Outdated are those of StoredValue that a live value would not be stored as.
+// Outdated are those of StoredValue that a live value would not be stored as, of
+// what may differ at all.
 func Outdated(t *schema.Type, rec *state.Record, live cty.Value) map[string]cty.Value {
 	texts := recordedTexts(rec)
+	for i := range t.Attrs {
+		if a := &t.Attrs[i]; a.Change == schema.None || a.Volatile {
+			delete(texts, a.Name)
+		}
+	}
 	for name, now := range storedTexts(t, live) {
 		if bytes.Equal(texts[name], now) {
 			delete(texts, name)

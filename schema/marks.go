@@ -34,25 +34,21 @@ func Bare(v cty.Value) cty.Value {
 	return v
 }
 
-// marked is cty.Value.ContainsMarked, which sorts the attributes of each object
-// to walk them in order.
+// marked is cty.Value.ContainsMarked without the path to each value, which that
+// one makes for whoever wants to know it.
 func marked(v cty.Value) bool {
-	ty := v.Type()
 	switch {
 	case v.IsMarked():
 		return true
-	case v.IsNull() || !v.IsKnown() || ty.IsPrimitiveType():
+	case v.IsNull() || !v.IsKnown() || !v.CanIterateElements():
 		return false
-	case ty.IsObjectType():
-		for name := range ty.AttributeTypes() {
-			if marked(v.GetAttr(name)) {
-				return true
-			}
-		}
-		return false
-	default:
-		return v.ContainsMarked()
 	}
+	for it := v.ElementIterator(); it.Next(); {
+		if _, el := it.Element(); marked(el) {
+			return true
+		}
+	}
+	return false
 }
 
 // Secrets returns the known strings in v that are marked sensitive or stand
