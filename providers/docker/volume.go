@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -39,14 +38,12 @@ func volumeTable() *schema.Type {
 	}
 }
 
+// volumeObject has no time of creation: what the engine calls so is when the
+// volume's folder was last written to.
 func (p *Provider) volumeObject(v volume.Volume) *providers.Object {
 	t := p.volume
-	created, err := time.Parse(time.RFC3339, v.CreatedAt)
-	if err != nil {
-		created = time.Time{} // some drivers do not say
-	}
 	return &providers.Object{
-		Kind: Volume, ID: v.Name, Name: v.Name, Owner: ownerOf(v.Labels, nil), Created: created, Started: true,
+		Kind: Volume, ID: v.Name, Name: v.Name, Owner: ownerOf(v.Labels, nil), Started: true,
 		Attrs: t.Build(map[string]cty.Value{
 			"name":        cty.StringVal(v.Name),
 			"driver":      cty.StringVal(v.Driver),
