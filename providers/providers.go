@@ -105,7 +105,7 @@ type Object struct {
 	Kind    string // the resource type: "docker_container"
 	ID      string // a volume's is its name
 	Name    string
-	Owner   Owner // zero for what is not ours
+	Owner   Owner     // zero for what is not ours
 	Created time.Time // zero where the engine does not say
 	// Attrs is the object in the normal form of its table, computed attributes
 	// included. For what is not ours it may be left NilVal.
