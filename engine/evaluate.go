@@ -251,7 +251,7 @@ func (e *Evaluator) Want(r *schema.Resource, key schema.Key) (cty.Value, hcl.Dia
 	if r.Type.Virtual && len(marks) > 0 {
 		// What a cluster's secrets tell shows where they are not known.
 		if open, err := r.Type.Derive(e.cfg.Root.Dir, Open(v)); err == nil {
-			derived = hideLike(derived, open)
+			derived = veil(derived, open)
 		}
 	}
 	return derived, diags

@@ -31,14 +31,14 @@ func Members(l providers.Lowerer, cluster schema.Addr, want cty.Value, live []*p
 		return nil, fmt.Errorf("which members there are depends on a sensitive value, and every listing shows them; use nonsensitive() if it is no secret (%w)", err)
 	}
 	for i := range members {
-		members[i].Want = hideLike(members[i].Want, open[i].Want)
+		members[i].Want = veil(members[i].Want, open[i].Want)
 	}
 	return members, nil
 }
 
-// hideLike marks what of a value is otherwise than in one that was made without
+// veil marks what of a value is otherwise than in one that was made without
 // the secrets. One secret in a map hides one key.
-func hideLike(v, open cty.Value) cty.Value {
+func veil(v, open cty.Value) cty.Value {
 	vals := v.AsValueMap()
 	for name, x := range vals {
 		o := open.GetAttr(name)

@@ -124,13 +124,7 @@ func (b *bench) arrange(blocks []string, sizes ...int) {
 	}
 }
 
-func (b *bench) must(args ...string) string {
-	code, out := b.run(args...)
-	if code != 0 {
-		b.t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
-	}
-	return out
-}
+func (b *bench) must(args ...string) string { return b.shop.must(b.t, args...) }
 
 // apply comes to what the later plans start from.
 func (b *bench) apply() *bench {

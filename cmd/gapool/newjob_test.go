@@ -1,13 +1,10 @@
 package main
 
 import (
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/mem"
-	"github.com/gapool/gapool/providers/ray/raytest"
 )
 
 // A job begins on an idle cluster when its destroy, or its replacement, was
@@ -20,15 +17,9 @@ func TestAJobThatBeginsAfterThePlanKeepsTheCluster(t *testing.T) {
 		"removed": {"apply", "-auto-approve", "-var=workers=2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			w := rayWorld(filepath.Join(dir, ".world.json"))
-			w.Put(&providers.Object{Kind: "docker_image", Name: "ray:latest"})
-			over, ray := raytest.Over(w)
-			s := &shop{dir: dir, provider: over}
-			s.write(pool)
-			if code, out := s.run("apply", "-auto-approve", "-var=workers=2"); code != 0 {
-				t.Fatal(out)
-			}
+			s, ray := poolShop(t)
+			w := s.world
+			s.must(t, "apply", "-auto-approve", "-var=workers=2")
 			if name == "removed" {
 				network, _, _ := strings.Cut(pool, `resource "ray_cluster"`)
 				s.write(network)

@@ -73,6 +73,16 @@ func (s *shop) run(args ...string) (code int, out string) {
 	return code, b.String()
 }
 
+// must is run of what has to succeed.
+func (s *shop) must(t rapid.TB, args ...string) string {
+	t.Helper()
+	code, out := s.run(args...)
+	if code != 0 {
+		t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
 // TestKeptPlansMeetAnotherWorld makes a plan, changes something of what it was
 // made for, and applies it: it is refused before its first change, whatever the
 // plan and the change are. Without a change it is carried out.
@@ -104,7 +114,7 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
 			s.world.Put(&providers.Object{Kind: "docker_container", Name: "new"})
 		},
 		"another apply": func(r *rapid.T, s *shop) {
-			must(r, s, "apply", "-auto-approve", "-var=memory=77")
+			s.must(r, "apply", "-auto-approve", "-var=memory=77")
 		},
 		"state lost": func(r *rapid.T, s *shop) {
 			if err := os.RemoveAll(filepath.Join(s.dir, ".gapool")); err != nil {
@@ -136,7 +146,7 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
 		w := world(filepath.Join(dir, ".world.json"))
 		s := &shop{dir: dir, world: w, provider: w}
 		s.write(goods)
-		must(r, s, "apply", "-auto-approve", "-var=memory=64")
+		s.must(r, "apply", "-auto-approve", "-var=memory=64")
 		planned := rapid.SampledFrom(keysOf(plans)).Draw(r, "plan")
 		if planned == "new" {
 			s.write(goods + `resource "docker_container" "new" {
@@ -144,7 +154,7 @@ func TestKeptPlansMeetAnotherWorld(t *testing.T) {
   image = "nginx"
 }`)
 		}
-		must(r, s, append([]string{"plan", "-out=kept"}, plans[planned]...)...)
+		s.must(r, append([]string{"plan", "-out=kept"}, plans[planned]...)...)
 		drift := rapid.SampledFrom(keysOf(drifts)).Draw(r, "drift")
 		switch {
 		case drift == "name taken" && planned != "new":
@@ -278,34 +288,33 @@ resource "ray_cluster" "pool" {
 }
 `
 
-// TestKeptPlanSaysWhoLeaves keeps a plan that takes the idlest worker away and
-// applies it when another one is the idlest: who goes was decided.
-func TestKeptPlanSaysWhoLeaves(t *testing.T) {
+// poolShop is a shop of a cluster, whose Ray is told what it says.
+func poolShop(t *testing.T) (*shop, *raytest.Ray) {
+	t.Helper()
 	dir := t.TempDir()
 	w := rayWorld(filepath.Join(dir, ".world.json"))
 	w.Put(&providers.Object{Kind: "docker_image", Name: "ray:latest"})
 	over, ray := raytest.Over(w)
-	s := &shop{dir: dir, provider: over}
+	s := &shop{dir: dir, world: w, provider: over}
 	s.write(pool)
-	run := func(args ...string) string {
-		t.Helper()
-		code, out := s.run(args...)
-		if code != 0 {
-			t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
-		}
-		return out
-	}
-	run("apply", "-auto-approve", "-var=workers=3")
+	return s, ray
+}
+
+// TestKeptPlanSaysWhoLeaves keeps a plan that takes the idlest worker away and
+// applies it when another one is the idlest: who goes was decided.
+func TestKeptPlanSaysWhoLeaves(t *testing.T) {
+	s, ray := poolShop(t)
+	s.must(t, "apply", "-auto-approve", "-var=workers=3")
 	ray.Idle("pool-cpu-1", time.Hour)
-	if out := run("plan", "-out=kept", "-var=workers=2"); !strings.Contains(out, `# ray_cluster.pool.worker["cpu"][1] will be destroyed`) {
+	if out := s.must(t, "plan", "-out=kept", "-var=workers=2"); !strings.Contains(out, `# ray_cluster.pool.worker["cpu"][1] will be destroyed`) {
 		t.Fatalf("the idlest one is not to go:\n%s", out)
 	}
 	ray.Idle("pool-cpu-1", 0)
 	ray.Idle("pool-cpu-2", time.Hour)
-	if out := run("apply", "kept"); !strings.Contains(out, `ray_cluster.pool.worker["cpu"][1]: Destruction complete`) {
+	if out := s.must(t, "apply", "kept"); !strings.Contains(out, `ray_cluster.pool.worker["cpu"][1]: Destruction complete`) {
 		t.Fatalf("another one went:\n%s", out)
 	}
-	if out := run("plan", "-var=workers=2"); !strings.Contains(out, "No changes.") {
+	if out := s.must(t, "plan", "-var=workers=2"); !strings.Contains(out, "No changes.") {
 		t.Fatalf("something is left to do:\n%s", out)
 	}
 }
@@ -313,28 +322,17 @@ func TestKeptPlanSaysWhoLeaves(t *testing.T) {
 // TestKeptPlanOfAClusterMadeBlind keeps plans of a cluster that were made without
 // looking, and carries them out.
 func TestKeptPlanOfAClusterMadeBlind(t *testing.T) {
-	dir := t.TempDir()
-	w := rayWorld(filepath.Join(dir, ".world.json"))
-	w.Put(&providers.Object{Kind: "docker_image", Name: "ray:latest"})
-	over, _ := raytest.Over(w)
-	s := &shop{dir: dir, provider: over}
-	s.write(pool)
-	run := func(args ...string) {
-		t.Helper()
-		if code, out := s.run(args...); code != 0 {
-			t.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
-		}
-	}
-	run("apply", "-auto-approve", "-var=workers=1")
+	s, _ := poolShop(t)
+	s.must(t, "apply", "-auto-approve", "-var=workers=1")
 	for _, flags := range [][]string{{"-var=workers=6"}, {"-var=workers=2"}, {"-var=workers=2", "-replace=ray_cluster.pool.head"}, {"-var=workers=2", "-destroy"}} {
-		run(append([]string{"plan", "-refresh=false", "-out=kept"}, flags...)...)
-		run("apply", "kept")
+		s.must(t, append([]string{"plan", "-refresh=false", "-out=kept"}, flags...)...)
+		s.must(t, "apply", "kept")
 		if code, out := s.run(append([]string{"plan", "-detailed-exitcode"}, flags[len(flags)-1:]...)...); len(flags) == 1 && code != 0 {
 			t.Errorf("something is left to do after %v:\n%s", flags, out)
 		}
 	}
-	if left := w.Objects(); len(left) != 1 {
-		t.Errorf("left:\n%s", w)
+	if left := s.world.Objects(); len(left) != 1 {
+		t.Errorf("left:\n%s", s.world)
 	}
 }
 
@@ -354,9 +352,7 @@ resource "docker_container" "web" {
   name  = "web"
   image = "nginx"
 }`)
-	if code, out := s.run("plan", "-out=kept"); code != 0 {
-		t.Fatal(out)
-	}
+	s.must(t, "plan", "-out=kept")
 	before := there.String()
 	s.provider = there
 	code, out := s.run("apply", "kept")
@@ -364,15 +360,7 @@ resource "docker_container" "web" {
 		t.Errorf("exit code %d\n%s\n%s", code, out, there)
 	}
 	s.provider = here
-	if code, out := s.run("apply", "kept"); code != 0 {
-		t.Error(out)
-	}
-}
-
-func must(r *rapid.T, s *shop, args ...string) {
-	if code, out := s.run(args...); code != 0 {
-		r.Fatalf("gapool %s exits %d:\n%s", strings.Join(args, " "), code, out)
-	}
+	s.must(t, "apply", "kept")
 }
 
 func keysOf[V any](m map[string]V) []string { return sorted(m) }
