@@ -16,9 +16,9 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 	types := tables()
 	for _, ty := range types {
 		if ty.Name == "docker_container" { // its memory stands for a port here
-			ty.Exclusive = func(v cty.Value) []string {
+			ty.Exclusive = func(v cty.Value) []schema.Claim {
 				if m := v.GetAttr("memory"); m.IsKnown() && !m.IsNull() {
-					return []string{"port " + m.AsBigFloat().Text('f', -1)}
+					return []schema.Claim{{Of: "port " + m.AsBigFloat().Text('f', -1)}}
 				}
 				return nil
 			}
@@ -37,6 +37,11 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 	l.write(image + box("one", "memory = 80") + box("two", "memory = 80"))
 	_, err := l.run(false)
 	if want := `docker_container.two cannot be created: the docker_container "one" runs and has port 80.`; err == nil || !strings.Contains(explain(err).Error(), want) {
+		t.Errorf("the plan says %v, not %q", err, want)
+	}
+	l.write(image + box("one", "memory = 80") + box("three", "memory = 81") + box("two", "memory = 81"))
+	_, err = l.run(false)
+	if want := "docker_container.three and docker_container.two cannot both have port 81."; err == nil || !strings.Contains(explain(err).Error(), want) {
 		t.Errorf("the plan says %v, not %q", err, want)
 	}
 	l.world.Stop("docker_container", "one")

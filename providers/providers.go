@@ -85,9 +85,9 @@ type World struct {
 	// Named finds an object of a kind by its name, ours or not: what holds a
 	// name that a create will need, and the types that are known ByName.
 	Named func(kind, name string) (*Object, bool)
-	// Held finds the object of a kind, ours or not, that has what a table's
-	// Exclusive names, now and while it runs: a published port.
-	Held func(kind, thing string) (Ref, bool)
+	// Held finds the objects of a kind, ours or not, that have what clashes with a
+	// claim that a table's Exclusive names, now and while they run: a published port.
+	Held func(kind string, claim schema.Claim) []Ref
 	// Warnings are for the person, such as a cluster that could not be asked.
 	Warnings []string
 }

@@ -45,7 +45,7 @@ type Type struct {
 	// Exclusive names what of a value only one object of the engine can have at
 	// a time, such as a published port: two such objects cannot be there
 	// together. It is given the normal form without marks.
-	Exclusive func(cty.Value) []string
+	Exclusive func(cty.Value) []Claim
 	// Remarks says what a reader of the plan should know of a wanted value,
 	// such as a port that is open to the network, in words that follow the
 	// address. It is given the normal form without marks, parts of which may
@@ -192,6 +192,24 @@ const (
 
 // Pairs names a nested block's two arguments that make one entry of a map.
 type Pairs struct{ Key, Value string }
+
+// Claim is to something that only one object of an engine can have at a time.
+type Claim struct {
+	Of   string // "port 80/tcp"
+	Part string // an address that has it for itself, as 127.0.0.1; "" claims it on all
+}
+
+// Clashes reports whether two claims cannot both be met.
+func (c Claim) Clashes(d Claim) bool {
+	return c.Of == d.Of && (c.Part == "" || d.Part == "" || c.Part == d.Part)
+}
+
+func (c Claim) String() string {
+	if c.Part == "" {
+		return c.Of
+	}
+	return c.Of + " of " + c.Part
+}
 
 // Naming is what an attribute names: an object of Type, whose attribute ID says
 // which object the name means.

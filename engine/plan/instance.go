@@ -349,12 +349,13 @@ func (p *planner) replacement(c *engine.Change, w *wanted) engine.Action {
 	case w.typ.Exclusive != nil && c.Object != nil:
 		held, told := w.typ.Exclusive(schema.Bare(c.Before)), w.typ.Exclusive(engine.Open(w.value))
 		for _, x := range w.typ.Exclusive(w.bare) {
-			if slices.Contains(held, x) {
+			if slices.ContainsFunc(held, x.Clashes) {
+				what := x.String()
 				if !slices.Contains(told, x) {
-					x = "what it is to have and is sensitive"
+					what = "what it is to have and is sensitive"
 				}
 				p.errorf(w.block.Range.Ptr(), "Two objects cannot share it",
-					"%s has create_before_destroy, but the new one cannot be made while the old one has %s. Remove create_before_destroy, or give up %s.", c.Addr, x, x)
+					"%s has create_before_destroy, but the new one cannot be made while the old one has %s. Remove create_before_destroy, or give up %s.", c.Addr, what, what)
 				return engine.Replace
 			}
 		}

@@ -139,13 +139,40 @@ func (p *planner) occupied(context.Context) {
 		if c.Type.Exclusive == nil || w == nil || w.Held == nil || c.Action != engine.Create && !c.Action.Replaces() {
 			continue
 		}
-		for _, thing := range c.Type.Exclusive(engine.Open(c.After)) {
-			by, ok := w.Held(c.Type.Name, thing)
-			if !ok || goes[refKey(by.Kind, by.ID)] {
-				continue
+		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
+			for _, by := range w.Held(c.Type.Name, claim) {
+				if goes[refKey(by.Kind, by.ID)] {
+					continue
+				}
+				p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
+					c.Addr, by.Kind, by.Name, claim, by.Kind)
+				break
 			}
-			p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
-				c.Addr, by.Kind, by.Name, thing, by.Kind)
+		}
+	}
+	p.contested()
+}
+
+// contested refuses what two objects that the plan makes claim.
+func (p *planner) contested() {
+	type claimed struct {
+		claim schema.Claim
+		by    schema.Addr
+	}
+	all := map[nameKey][]claimed{}
+	for _, c := range p.plan.Changes {
+		if c.Type.Exclusive == nil || !made(c) {
+			continue
+		}
+		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
+			key := nameKey{c.Provider, c.Type.Name, claim.Of}
+			for _, other := range all[key] {
+				if other.by != c.Addr && other.claim.Clashes(claim) {
+					p.errorf(p.blockRange(c.Addr), "It is claimed twice", "%s and %s cannot both have %s. Give one of them another one.", other.by, c.Addr, claim)
+					return // of a hundred containers one pair says it
+				}
+			}
+			all[key] = append(all[key], claimed{claim, c.Addr})
 		}
 	}
 }
@@ -228,14 +255,18 @@ func (b *builder) connectNames() {
 // connectExclusive lets what takes something that only one can have wait until
 // the object that has it is gone.
 func (b *builder) connectExclusive() {
-	held := map[nameKey][]*engine.Step{}
+	type holding struct {
+		claim schema.Claim
+		gone  *engine.Step
+	}
+	held := map[nameKey][]holding{}
 	hold := func(c *engine.Change, v cty.Value, gone *engine.Step) {
 		if c.Type.Exclusive == nil || gone == nil || v == cty.NilVal || v.IsNull() {
 			return
 		}
-		for _, thing := range c.Type.Exclusive(engine.Open(v)) {
-			key := nameKey{c.Provider, c.Type.Name, thing}
-			held[key] = append(held[key], gone)
+		for _, claim := range c.Type.Exclusive(engine.Open(v)) {
+			key := nameKey{c.Provider, c.Type.Name, claim.Of}
+			held[key] = append(held[key], holding{claim, gone})
 		}
 	}
 	for _, c := range b.p.plan.Changes {
@@ -251,10 +282,10 @@ func (b *builder) connectExclusive() {
 		if c.Type.Exclusive == nil || !made(c) {
 			continue
 		}
-		for _, thing := range c.Type.Exclusive(engine.Open(c.After)) {
-			for _, gone := range held[nameKey{c.Provider, c.Type.Name, thing}] {
-				if gone.Change != c {
-					need(b.first[c.Addr], gone)
+		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
+			for _, h := range held[nameKey{c.Provider, c.Type.Name, claim.Of}] {
+				if h.gone.Change != c && h.claim.Clashes(claim) {
+					need(b.first[c.Addr], h.gone)
 				}
 			}
 		}

@@ -8,16 +8,17 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
 )
 
 // publishedPorts names the fixed ports of the engine's machine that a container
 // takes. A port that the engine chooses is never in the way, nor is a container
 // that is not started.
-func publishedPorts(v cty.Value) []string {
+func publishedPorts(v cty.Value) []schema.Claim {
 	if known(v, "start") && !truth(v, "start") {
 		return nil
 	}
-	var out []string
+	var out []schema.Claim
 	for _, p := range blocks(v, "ports") {
 		if !known(p, "external", "ip", "protocol") || whole(p, "external") == 0 {
 			continue
@@ -27,27 +28,51 @@ func publishedPorts(v cty.Value) []string {
 	return out
 }
 
-func publishedPort(port int64, protocol, ip string) string {
-	return fmt.Sprintf("port %d/%s of %s", port, protocol, ip)
+// publishedPort is the claim to a port: on 0.0.0.0 to that of each IPv4 address,
+// on :: to that of each IPv6 address.
+func publishedPort(port int64, protocol, ip string) schema.Claim {
+	c := schema.Claim{Of: fmt.Sprintf("port %d/%s", port, protocol), Part: ip}
+	if addr, err := netip.ParseAddr(ip); err == nil {
+		if addr.Is6() {
+			c.Of += " over IPv6"
+		}
+		if addr.IsUnspecified() {
+			c.Part = ""
+		}
+	}
+	return c
 }
 
-// held finds the running container that has a published port. An address that
-// lies in another one's, as 127.0.0.1 in 0.0.0.0, is not looked for.
-func (l listing) held() func(kind, thing string) (providers.Ref, bool) {
-	by := map[string]providers.Ref{}
+// held finds the running containers that have a published port, in the order of
+// the list.
+func (l listing) held() func(kind string, claim schema.Claim) []providers.Ref {
+	type holding struct {
+		claim schema.Claim
+		by    providers.Ref
+	}
+	all := map[string][]holding{}
 	for _, c := range l.containers {
 		if c.State != container.StateRunning {
 			continue
 		}
 		for _, p := range c.Ports {
 			if p.PublicPort != 0 {
-				by[publishedPort(int64(p.PublicPort), p.Type, p.IP)] = providers.Ref{Kind: Container, ID: c.ID, Name: nameOf(c)}
+				claim := publishedPort(int64(p.PublicPort), p.Type, p.IP)
+				all[claim.Of] = append(all[claim.Of], holding{claim, providers.Ref{Kind: Container, ID: c.ID, Name: nameOf(c)}})
 			}
 		}
 	}
-	return func(kind, thing string) (providers.Ref, bool) {
-		r, ok := by[thing]
-		return r, ok && kind == Container
+	return func(kind string, claim schema.Claim) []providers.Ref {
+		if kind != Container {
+			return nil
+		}
+		var out []providers.Ref
+		for _, h := range all[claim.Of] {
+			if h.claim.Clashes(claim) {
+				out = append(out, h.by)
+			}
+		}
+		return out
 	}
 }
 

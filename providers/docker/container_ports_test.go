@@ -6,6 +6,8 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/google/go-cmp/cmp"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/schema"
 )
 
 func TestOpenPortsAreToldAndFixedOnesAreExclusive(t *testing.T) {
@@ -26,7 +28,7 @@ func TestOpenPortsAreToldAndFixedOnesAreExclusive(t *testing.T) {
 	}, remarkContainer(v)); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"port 8080/tcp of 0.0.0.0", "port 8081/tcp of 127.0.0.1"}, publishedPorts(v)); diff != "" {
+	if diff := cmp.Diff([]schema.Claim{{Of: "port 8080/tcp"}, {Of: "port 8081/tcp", Part: "127.0.0.1"}}, publishedPorts(v)); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -37,20 +39,35 @@ func TestHeldPortsAreThoseOfRunningContainers(t *testing.T) {
 		{ID: "1", Names: []string{"/web"}, State: container.StateRunning, Ports: []container.Port{
 			{IP: "0.0.0.0", PrivatePort: 80, PublicPort: 8080, Type: "tcp"}, {IP: "::", PrivatePort: 80, PublicPort: 8080, Type: "tcp"}, {PrivatePort: 443, Type: "tcp"},
 		}},
+		{ID: "3", Names: []string{"/one"}, State: container.StateRunning, Ports: []container.Port{{IP: "127.0.0.1", PrivatePort: 80, PublicPort: 7070, Type: "tcp"}}},
+		{ID: "4", Names: []string{"/two"}, State: container.StateRunning, Ports: []container.Port{{IP: "127.0.0.2", PrivatePort: 80, PublicPort: 7070, Type: "tcp"}}},
 		{ID: "2", Names: []string{"/off"}, State: container.StateExited, Ports: []container.Port{{IP: "0.0.0.0", PrivatePort: 80, PublicPort: 9090, Type: "tcp"}}},
 	}}
 	held := l.held()
 	table := containerTable()
-	port := func(external int64) string {
-		p := table.Attr("ports").Block.Build(map[string]cty.Value{"internal": cty.NumberIntVal(1), "external": cty.NumberIntVal(external), "ip": cty.StringVal("0.0.0.0"), "protocol": cty.StringVal("tcp")})
+	port := func(external int64, ip string) schema.Claim {
+		p := table.Attr("ports").Block.Build(map[string]cty.Value{"internal": cty.NumberIntVal(1), "external": cty.NumberIntVal(external), "ip": cty.StringVal(ip), "protocol": cty.StringVal("tcp")})
 		return publishedPorts(table.Build(map[string]cty.Value{"ports": cty.ListVal([]cty.Value{p})}))[0]
 	}
-	if by, ok := held(Container, port(8080)); !ok || by.Name != "web" || by.ID != "1" {
-		t.Errorf("8080 is held by %v, %v", by, ok)
+	for _, ip := range []string{"0.0.0.0", "::", "127.0.0.1"} { // the last one lies in the first
+		if by := held(Container, port(8080, ip)); len(by) != 1 || by[0].Name != "web" || by[0].ID != "1" {
+			t.Errorf("8080 of %s is held by %v", ip, by)
+		}
+	}
+	if by := held(Container, port(7070, "0.0.0.0")); len(by) != 2 {
+		t.Errorf("7070 of all addresses is held by %v", by)
+	}
+	if by := held(Container, port(7070, "127.0.0.2")); len(by) != 1 || by[0].Name != "two" {
+		t.Errorf("7070 of one address is held by %v", by)
 	}
 	for _, p := range []int64{9090, 443, 8081} {
-		if by, ok := held(Container, port(p)); ok {
+		if by := held(Container, port(p, "0.0.0.0")); len(by) > 0 {
 			t.Errorf("%d is held by %v", p, by)
+		}
+	}
+	for _, ip := range []string{"::", "127.0.0.3"} {
+		if by := held(Container, port(7070, ip)); len(by) > 0 {
+			t.Errorf("7070 of %s is held by %v", ip, by)
 		}
 	}
 	unstarted := table.Build(map[string]cty.Value{"start": cty.False, "ports": cty.ListVal([]cty.Value{

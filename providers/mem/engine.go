@@ -121,18 +121,29 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 			o, ok := names[key{kind, name}]
 			return o, ok
 		}
-		held := map[key]providers.Ref{}
+		type holding struct {
+			claim schema.Claim
+			by    providers.Ref
+		}
+		held := map[key][]holding{}
 		for _, o := range w.ids {
 			if o.t.Exclusive == nil || !o.running {
 				continue
 			}
-			for _, thing := range o.t.Exclusive(w.show(o).Attrs) {
-				held[key{o.t.Name, thing}] = o.ref()
+			for _, claim := range o.t.Exclusive(w.show(o).Attrs) {
+				k := key{o.t.Name, claim.Of}
+				held[k] = append(held[k], holding{claim, o.ref()})
 			}
 		}
-		out.Held = func(kind, thing string) (providers.Ref, bool) {
-			r, ok := held[key{kind, thing}]
-			return r, ok
+		out.Held = func(kind string, claim schema.Claim) []providers.Ref {
+			var refs []providers.Ref
+			for _, h := range held[key{kind, claim.Of}] {
+				if h.claim.Clashes(claim) {
+					refs = append(refs, h.by)
+				}
+			}
+			slices.SortFunc(refs, func(a, b providers.Ref) int { return cmp.Compare(a.Name, b.Name) })
+			return refs
 		}
 		return nil
 	})
