@@ -152,7 +152,7 @@ func whyNothing(p *engine.Plan, terraform bool) string {
 	switch {
 	case p.Mode == engine.Destroy:
 		return "Nothing of this stack is left to destroy."
-	case p.Mode == engine.RefreshOnly && len(p.Drift) > 0:
+	case p.Mode == engine.RefreshOnly && (len(p.Drift) > 0 || slices.ContainsFunc(p.Changes, func(c *engine.Change) bool { return c.Adopted })):
 		return "No object is touched."
 	case p.Mode == engine.RefreshOnly:
 		return "The state says what runs."

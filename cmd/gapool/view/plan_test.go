@@ -620,6 +620,16 @@ func TestPlanInTerraformsWords(t *testing.T) {
 	}
 }
 
+// A state that has to be written first does not say what runs yet.
+func TestPlanThatRecordsWhatItFound(t *testing.T) {
+	p := plans(t)["adopted"]
+	p.Mode = engine.RefreshOnly
+	text := planned(t, p, PlanOptions{})
+	if !strings.HasPrefix(text, "No changes. No object is touched.\n\nFound by their labels") {
+		t.Errorf("it says otherwise:\n%s", text)
+	}
+}
+
 // In each view each of a thousand changes is there; what the views say of one is
 // in the other golden files.
 func TestAThousandChangesInEachView(t *testing.T) {
