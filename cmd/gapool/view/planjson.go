@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -142,7 +143,8 @@ type checkInstanceJSON struct {
 }
 
 func identityOf(a schema.Addr, t *schema.Type, provider string) identity {
-	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: provider}
+	name, _, _ := strings.Cut(provider, ".") // without the alias
+	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: name}
 	id.Index = keyJSON(a.Key)
 	if !a.Member.IsZero() {
 		member := schema.Addr{Type: a.Type, Name: a.Name, Key: a.Key, Member: a.Member}.String()
@@ -525,7 +527,11 @@ func (d PlanDocument) relevant() []relevantJSON {
 		if !changes[r.Address] {
 			continue
 		}
-		for _, ref := range references(r.Body) {
+		refs := references(r.Body)
+		for i, ref := range refs {
+			if i > 0 && (strings.HasPrefix(refs[i-1], ref+".") || strings.HasPrefix(refs[i-1], ref+"[")) {
+				continue // what is referred to is a part of it
+			}
 			resource, path, ok := schema.SplitReference(ref)
 			if ok && len(path) > 0 {
 				seen[fmt.Sprint(resource, path)] = relevantJSON{resource, path}
