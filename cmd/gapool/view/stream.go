@@ -202,7 +202,7 @@ func (s *Stream) notes(p *engine.Plan) error {
 	for _, o := range p.Kept {
 		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it", o.Kind, o.Name)})
 	}
-	for _, n := range append(slices.Clone(p.Notes), rollbackNotes(p)...) {
+	for _, n := range append(notesOf(p), rollbackNotes(p)...) {
 		notes = append(notes, note{levelInfo, n})
 	}
 	for _, a := range p.DataLoss {
