@@ -233,8 +233,9 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 	live := p.liveAttrs(w.typ, c.Record, obj, w.bare)
 	c.Before = live
 	value, names := p.unsettled(w, live)
-	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
-	hideRemembered(c, secrets(c.Record, current))
+	secret := secrets(c.Record, current)
+	c.Differences = engine.WithoutKeys(w.typ, engine.Differences(w.typ, w.block, value, live, obj.Defaults), value, live, secret)
+	hideRemembered(c, secret)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
 		switch {
