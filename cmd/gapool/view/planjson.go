@@ -422,8 +422,10 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 	out.Change.Importing = importingOf(c)
 	if c.Action.Replaces() {
 		for _, d := range c.Differences {
-			if d.Replace {
-				out.Change.ReplacePaths = append(out.Change.ReplacePaths, pathJSON(d))
+			path := pathJSON(d)
+			twice := slices.ContainsFunc(out.Change.ReplacePaths, func(p []any) bool { return slices.Equal(p, path) }) // what goes and what comes
+			if d.Replace && !twice {
+				out.Change.ReplacePaths = append(out.Change.ReplacePaths, path)
 			}
 		}
 	}

@@ -136,7 +136,10 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 		if rc.DeposedKey != "" && !change.Actions.Delete() {
 			t.Errorf("%s is left over, and not deleted", rc.Address)
 		}
-		for _, path := range change.ReplacePaths {
+		for i, path := range change.ReplacePaths {
+			if slices.ContainsFunc(change.ReplacePaths[:i], func(p any) bool { return reflect.DeepEqual(p, path) }) {
+				t.Errorf("%s has the path %v twice", rc.Address, path)
+			}
 			names, _ := path.([]any)
 			if !change.Actions.Replace() || len(names) == 0 {
 				t.Errorf("%s by %q has the path %v", rc.Address, words, path)
