@@ -570,6 +570,10 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 		return "is not in the configuration"
 	case !addr.Member.IsZero():
 		return "is not wanted by the cluster any more"
+	case addr.Key.IsZero():
+		return "has no key, and count or for_each gives each one a key"
+	case r.Count == nil && r.ForEach == nil:
+		return fmt.Sprintf("has the key %s, and the configuration has one without a key", addr.Key)
 	default:
 		return fmt.Sprintf("has the key %s, which count or for_each does not have", addr.Key)
 	}
