@@ -341,7 +341,7 @@ func (d PlanDocument) JSON() ([]byte, error) {
 		if o.Action != engine.Delete {
 			out.PlannedValues.Outputs[o.Name] = outputValue(o.After, o.Sensitive)
 		}
-		if o.Action != engine.Create {
+		if o.Action != engine.Create && (o.Sensitive || !none(o.Before)) {
 			prior.Outputs[o.Name] = outputValue(o.Before, o.Sensitive)
 		}
 	}

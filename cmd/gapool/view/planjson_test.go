@@ -396,6 +396,15 @@ func TestAMemberIsAContainer(t *testing.T) {
 	}
 }
 
+// An output that is null is in no state, and so in none before.
+func TestANullOutputWasNotThere(t *testing.T) {
+	null := cty.NullVal(cty.DynamicPseudoType)
+	doc, _ := document(t, &engine.Plan{Outputs: []engine.OutputChange{{Name: "url", Action: engine.NoOp, Before: null, After: null}}})
+	if doc.PriorState != nil {
+		t.Errorf("there is a state before: %v", doc.PriorState.Values.Outputs)
+	}
+}
+
 // What has conditions is told once, with its instances in their order; one that
 // is not known makes the whole unknown.
 func TestChecks(t *testing.T) {
