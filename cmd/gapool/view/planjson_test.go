@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func document(t *testing.T, p *engine.Plan) (*tfjson.Plan, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := PlanDocument{Plan: again, Version: "1.2.3", Configuration: file.Configuration}.JSON()
+	doc, err := PlanDocument{Plan: again, Configuration: file.Configuration}.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +72,10 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	}
 	if known.FormatVersion != "1.2" || known.Errored || known.Applyable != (p.WouldChange() && p.Unapproved == "") {
 		t.Errorf("it is of version %s, errored %v, applyable %v", known.FormatVersion, known.Errored, known.Applyable)
+	}
+	// What reads plans refuses versions that are no Terraform's.
+	if !regexp.MustCompile(`^1\.\d+\.\d+$`).MatchString(known.TerraformVersion) {
+		t.Errorf("no Terraform has the version %s", known.TerraformVersion)
 	}
 	if doc.Complete == nil || *doc.Complete == p.Targeted {
 		t.Errorf("complete is %v under -target %v", doc.Complete, p.Targeted)
