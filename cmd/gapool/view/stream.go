@@ -304,7 +304,7 @@ func (s *Stream) Event(e engine.Event) {
 		return
 	}
 	words, shown := verbs[e.Step.Verb]
-	if !shown {
+	if !shown || !s.tally.tells(e) {
 		return
 	}
 	id := e.Object
