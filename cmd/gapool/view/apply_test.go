@@ -183,13 +183,15 @@ func TestStatus(t *testing.T) {
 		return &providers.Object{Kind: kind, Name: name, State: state, Created: time.Unix(400, 0)}
 	}
 	rows := []StatusRow{
-		{`ray_cluster.pool.worker["cpu"][0]`, object("docker_container", "pool-cpu-0", "running (healthy)"), "fedcba987654 IDLE"},
-		{"ray_cluster.pool.head", object("docker_container", "pool-head", "running"), "not listed"},
-		{"docker_network.pool", object("docker_network", "pool", ""), ""},
-		{"docker_container.web", object("docker_container", "web", "exited (1)"), ""},
+		{`ray_cluster.pool.worker["cpu"][0]`, object("docker_container", "pool-cpu-0", "running (healthy)"), nil, "fedcba987654 IDLE"},
+		{"ray_cluster.pool.head", object("docker_container", "pool-head", "running"), nil, "not listed"},
+		{"docker_network.pool", object("docker_network", "pool", ""), nil, ""},
+		{"docker_container.web", object("docker_container", "web", "exited (1)"), nil, ""},
+		{"docker_container.hush", object("docker_container", "hush", "running"), []string{"ports"}, ""},
 	}
 	rows[0].Object.Since = time.Unix(1000+2*3600, 0)
 	rows[1].Object.Attrs = web()
+	rows[4].Object.Attrs = web()
 	rows[3].Object.Broken = "its network is gone"
 	var b bytes.Buffer
 	if err := Status(&b, rows, time.Unix(1000+3*3600, 0), Style{}); err != nil {
