@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-runewidth"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
@@ -197,6 +199,26 @@ func TestMarkdownIsNeverTooLong(t *testing.T) {
 }
 
 var entity = regexp.MustCompile("&#[0-9]+;")
+
+// A document is the same where the locale is one in which α and … are as wide as
+// two letters.
+func TestReviewsDoNotFollowTheLocale(t *testing.T) {
+	p := &engine.Plan{Changes: []*engine.Change{{
+		Addr: addr(t, "docker_container.α"), Type: container, Action: engine.Create,
+		Before: cty.NullVal(container.Implied()), After: container.Build(set{"name": str("x"), "labels": dict("α→β…", "1", "b", "2")}),
+	}}}
+	views := func() string {
+		r := review(t, p)
+		return printed(t, r.Markdown) + printed(t, r.HTML) + printed(t, PlanDiagram(r.Plan).SVG)
+	}
+	t.Cleanup(func() { runewidth.DefaultCondition.EastAsianWidth = false })
+	runewidth.DefaultCondition.EastAsianWidth = false
+	here := views()
+	runewidth.DefaultCondition.EastAsianWidth = true
+	if there := views(); there != here {
+		t.Error("in Japan it is another one:\n" + cmp.Diff(here, there))
+	}
+}
 
 // What is written in a configuration, or by somebody else on the engine, is
 // shown and not carried out.
