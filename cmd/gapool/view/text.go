@@ -118,6 +118,9 @@ func writeLine(w io.Writer, n Node, depth int, s Style) {
 	case n.Action == engine.Delete:
 		text = n.Old
 	}
-	line := s.start(depth, n.Action) + text
-	fmt.Fprintln(w, strings.TrimRight(line, " "))
+	line := s.start(depth, n.Action)
+	if text == "" {
+		line = strings.TrimRight(line, " ")
+	}
+	fmt.Fprintln(w, line+text)
 }
