@@ -570,7 +570,7 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 	case !addr.Member.IsZero():
 		return "is not wanted by the cluster any more"
 	default:
-		return fmt.Sprintf("has the key %s, which count or for_each does not have", addr.Key)
+		return "is not among the instances of count or for_each"
 	}
 }
 
