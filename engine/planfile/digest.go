@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
@@ -54,7 +55,7 @@ type decidedStep struct {
 // typeOf finds a table by its name.
 func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 	d := decision{
-		Stack: f.Stack, Workspace: f.Workspace, Mode: f.Mode, Options: f.Options,
+		Stack: f.Stack, Workspace: f.Workspace, Mode: f.Mode, Options: f.Options.inOrder(),
 		Changes: []decidedChange{}, Steps: []decidedStep{}, Outputs: []output{},
 	}
 	for i := range f.Changes {
@@ -94,6 +95,13 @@ func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), nil
+}
+
+// inOrder are the options however they were typed.
+func (o Options) inOrder() Options {
+	o.Targets, o.Replace = slices.Compact(slices.Sorted(slices.Values(o.Targets))), slices.Compact(slices.Sorted(slices.Values(o.Replace)))
+	o.AllowDataLoss = slices.Compact(slices.SortedFunc(slices.Values(o.AllowDataLoss), schema.CompareAddr))
+	return o
 }
 
 // portable are the attributes that are the same on another engine.
