@@ -830,6 +830,12 @@ func TestReviewsWithAtlantis(t *testing.T) {
 
 	t.Log("a comment chooses flags of the plan, and not every one")
 	wants(t, must(m, w.Plan.Steps, false, "-destroy", "-out=/tmp/elsewhere"), "-out=/tmp/elsewhere cannot be chosen here")
+	m.env["GAPOOL_OWNERS"], m.env["USER_NAME"] = "grace ada-2", "ada"
+	for _, flag := range []string{"-destroy", "-allow-data-loss=docker_volume.results"} {
+		wants(t, must(m, w.Plan.Steps, false, flag), flag+" cannot be chosen here by ada;")
+	}
+	must(m, w.Plan.Steps, true, "-replace=docker_container.worker")
+	m.env["USER_NAME"] = "grace"
 	must(m, w.Plan.Steps, true, "-destroy", "-allow-data-loss=docker_volume.results")
 	must(m, w.Apply.Steps, true)
 	r.nothingLeft()
