@@ -146,8 +146,9 @@ type Attr struct {
 	// Volatile values may differ at each reading (an address): never compared,
 	// unknown after any change.
 	Volatile bool
-	// Local values are what one engine calls the object (an ID): another engine
-	// calls an equal one otherwise, so they say nothing of what a plan decides.
+	// Local values are what one engine calls the object (an ID), or where one
+	// machine keeps what it is made from (a path): elsewhere an equal one has
+	// others, so they say nothing of what a plan decides.
 	Local bool
 	// Addition marks what Terraform's Docker provider does not have.
 	Addition bool
