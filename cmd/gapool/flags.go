@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/mattn/go-shellwords"
@@ -154,6 +155,23 @@ func (f *onFailureFlag) Set(s string) error {
 	default:
 		return errors.New("write -on-failure=continue or -on-failure=rollback")
 	}
+}
+
+// digestFlag is a digest, whole. An empty one is a mistake and not as if there
+// were none: a script that did not find it must not apply what comes.
+type digestFlag string
+
+var aDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (f *digestFlag) String() string { return string(*f) }
+func (f *digestFlag) Type() string   { return "sha256:…" }
+
+func (f *digestFlag) Set(s string) error {
+	if !aDigest.MatchString(s) {
+		return errors.New("write -digest=sha256:… with all 64 digits, as gapool plan -out, plan -markdown and show -markdown print it")
+	}
+	*f = digestFlag(s)
+	return nil
 }
 
 // addrFlags are addresses or groups, one for each time the flag is given.

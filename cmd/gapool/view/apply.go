@@ -15,6 +15,7 @@ import (
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
 )
 
 // Progress shows an apply while it runs.
@@ -48,6 +49,21 @@ type tally struct {
 	done            engine.Summary
 	failed, skipped int
 	back            *back // nil without a rollback
+	skips           map[schema.Addr]bool
+}
+
+// tells reports whether news is worth a line: of a replacement that is skipped,
+// which is two steps, one is.
+func (t *tally) tells(e engine.Event) bool {
+	if e.Kind != engine.Skipped || e.Step.Extra {
+		return true
+	}
+	if t.skips == nil {
+		t.skips = map[schema.Addr]bool{}
+	}
+	known := t.skips[e.Step.Addr]
+	t.skips[e.Step.Addr] = true
+	return !known
 }
 
 func (t *tally) count(e engine.Event) {
@@ -194,7 +210,7 @@ func (a *Apply) Event(e engine.Event) {
 		return
 	}
 	words, shown := verbs[toldAs(e.Step)]
-	if !shown {
+	if !shown || !a.tally.tells(e) {
 		return
 	}
 	switch e.Kind {

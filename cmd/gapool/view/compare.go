@@ -219,7 +219,7 @@ func replaceNote(ds []schema.Difference) string {
 func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) []Node {
 	if a.Block == nil {
 		if len(ds[0].Path) <= 1 {
-			n := compare(engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
+			n := compareOther(engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
 			n.Name, n.NullNote = a.Name, true
 			return []Node{n}
 		}
@@ -238,6 +238,16 @@ func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) 
 		return v, nil
 	})
 	return attrNodes(a, before, after)
+}
+
+// compareOther compares what is known to differ: of a plan that is read from its file
+// a secret is not the value itself, and may be like the other one by chance.
+func compareOther(live, want cty.Value) Node {
+	n := compare(live, want)
+	if n.Action == engine.NoOp {
+		n.Action = engine.Update
+	}
+	return n
 }
 
 // mapNode shows the keys of a map that differ and counts the others that are
@@ -263,7 +273,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		if a.Live && !engine.Shown(d.Want) && !none(live) {
 			live = hidden(live)
 		}
-		part := compare(live, d.Want)
+		part := compareOther(live, d.Want)
 		part.Name, part.NullNote = strconv.Quote(key), true
 		n.Parts = append(n.Parts, part)
 	}

@@ -60,7 +60,9 @@ func compare(before, after cty.Value) Node {
 		}
 		return n
 	case n.Action == engine.Update && isJSON(before) && isJSON(after) && jsonText(before) != jsonText(after):
-		n.Open, n.Parts = byJSON, compareLines(cty.StringVal(jsonText(before)), cty.StringVal(jsonText(after)))
+		n.Open, n.Parts = byJSON, compareLines(asJSON(before), asJSON(after))
+	case n.Action != engine.Update && jsonLines(before, after):
+		n.Open, n.Parts = byJSON, compareLines(asJSON(before), asJSON(after))
 	case !group(before) && !group(after):
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
@@ -365,28 +367,49 @@ func compareLines(before, after cty.Value) []Node {
 	var parts []Node
 	for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
 		if r.same {
-			parts = append(parts, Node{Action: engine.NoOp, New: old[r.old]})
+			parts = append(parts, Node{Action: engine.NoOp, New: visible(old[r.old])})
 			continue
 		}
 		for _, l := range old[r.old:r.oldEnd] {
-			parts = append(parts, Node{Action: engine.Delete, Old: l})
+			parts = append(parts, Node{Action: engine.Delete, Old: visible(l)})
 		}
 		for _, l := range new[r.new:r.newEnd] {
-			parts = append(parts, Node{Action: engine.Create, New: l})
+			parts = append(parts, Node{Action: engine.Create, New: visible(l)})
 		}
+	}
+	// A last line has its end or has not: that is to be seen, too.
+	if old != nil && new != nil && ended(before) != ended(after) {
+		end := Node{Action: engine.Create, Note: "newline at the end"}
+		if ended(before) {
+			end.Action = engine.Delete
+		}
+		parts = append(parts, end)
 	}
 	return fold(parts, "line", 2)
 }
 
+func ended(v cty.Value) bool { return strings.HasSuffix(v.AsString(), "\n") }
+
 func lines(v cty.Value) []string {
-	if v == cty.NilVal {
+	if none(v) {
 		return nil
 	}
-	ls := strings.Split(strings.TrimSuffix(v.AsString(), "\n"), "\n")
-	for i, l := range ls {
-		ls[i] = Printable(l)
+	return strings.Split(strings.TrimSuffix(v.AsString(), "\n"), "\n")
+}
+
+// visible writes what would not be seen, or would move a cursor, as a quoted
+// string has it: two lines are not shown as equal that are not.
+func visible(line string) string {
+	var b strings.Builder
+	for _, r := range line {
+		if r == '\t' || strconv.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
 	}
-	return ls
+	return b.String()
 }
 
 // run is either one element that both sides have, or what was removed and added

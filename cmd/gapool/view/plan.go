@@ -109,7 +109,11 @@ func (t planText) drift() {
 			continue
 		}
 		t.line("%s%s {", t.s.gutter(engine.Update), header(d.Addr, "member"))
-		writeNodes(t.w, driftRows(d), 1, false, t.s)
+		rows := driftRows(d)
+		if t.o.Detail == Full {
+			rows = unfold(rows)
+		}
+		writeNodes(t.w, rows, 1, false, t.s)
 		t.line("    }")
 	}
 	t.line("")

@@ -118,7 +118,7 @@ var thing = &schema.Type{
 
 // tables are all of these by their names.
 func tables(name string) *schema.Type {
-	for _, t := range []*schema.Type{container, volume, cluster, thing} {
+	for _, t := range []*schema.Type{container, volume, cluster, thing, kinds} {
 		if t.Name == name {
 			return t
 		}
@@ -207,7 +207,7 @@ func diffs(c *engine.Change, replace bool) *engine.Change {
 	if c.Object != nil {
 		defaults = c.Object.Defaults
 	}
-	c.Differences = schema.Differences(c.Type, c.After, c.Before, defaults)
+	c.Differences = engine.Differences(c.Type, nil, c.After, c.Before, defaults)
 	for i := range c.Differences {
 		c.Differences[i].Replace = replace
 		c.Differences[i].Want, _ = c.Differences[i].Want.UnmarkDeep() // as the planner finds them
@@ -348,7 +348,7 @@ func plans(t *testing.T) map[string]*engine.Plan {
 	head := member("ray_cluster.pool.head", "pool-head")
 	head.Reason = "was lost"
 
-	return map[string]*engine.Plan{
+	all := map[string]*engine.Plan{
 		"create":    {Changes: []*engine.Change{create}},
 		"replace":   {Changes: []*engine.Change{replace}},
 		"update":    {Changes: []*engine.Change{updated, noop("docker_container.x")}},
@@ -409,6 +409,8 @@ func plans(t *testing.T) map[string]*engine.Plan {
 		"empty":         {Changes: []*engine.Change{noop("docker_container.web")}},
 		"empty-destroy": {Mode: engine.Destroy},
 	}
+	maps.Copy(all, kindPlans(t))
+	return all
 }
 
 // things is a change of the kinds of values that a container does not have.

@@ -304,7 +304,7 @@ func (s *Stream) Event(e engine.Event) {
 		return
 	}
 	words, shown := verbs[toldAs(e.Step)]
-	if !shown {
+	if !shown || !s.tally.tells(e) {
 		return
 	}
 	id := e.Object
