@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -65,7 +66,7 @@ func compare(before, after cty.Value) Node {
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
 		n.Open, n.Parts = byLine, compareLines(before, after)
-	case n.Action == engine.Update && (!group(before) || !group(after) || kind(before) != kind(after)):
+	case n.Action == engine.Update && kind(before) != kind(after):
 		// Of two shapes, the old one is told in a word.
 		n.Old = summary(before)
 		if group(after) {
@@ -362,31 +363,59 @@ func numbered(old, new []cty.Value) (was, is []int) {
 // compareLines compares two texts line by line.
 func compareLines(before, after cty.Value) []Node {
 	old, new := lines(before), lines(after)
+	ends := before == cty.NilVal || after == cty.NilVal || ended(before) == ended(after)
+	show := func(l string) string {
+		line, end := strings.CutSuffix(l, "\n")
+		if line = visible(line); !end && !ends {
+			line += " (no line end)"
+		}
+		return line
+	}
 	var parts []Node
-	for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
+	same := func(i, j int) bool {
+		return old[i] == new[j] || ends && strings.TrimSuffix(old[i], "\n") == strings.TrimSuffix(new[j], "\n")
+	}
+	for _, r := range align(len(old), len(new), same) {
 		if r.same {
-			parts = append(parts, Node{Action: engine.NoOp, New: old[r.old]})
+			parts = append(parts, Node{Action: engine.NoOp, New: show(old[r.old])})
 			continue
 		}
 		for _, l := range old[r.old:r.oldEnd] {
-			parts = append(parts, Node{Action: engine.Delete, Old: l})
+			parts = append(parts, Node{Action: engine.Delete, Old: show(l)})
 		}
 		for _, l := range new[r.new:r.newEnd] {
-			parts = append(parts, Node{Action: engine.Create, New: l})
+			parts = append(parts, Node{Action: engine.Create, New: show(l)})
 		}
 	}
 	return fold(parts, "line", 2)
 }
 
+func ended(v cty.Value) bool { return strings.HasSuffix(v.AsString(), "\n") }
+
+// lines are those of a text, with their ends.
 func lines(v cty.Value) []string {
 	if v == cty.NilVal {
 		return nil
 	}
-	ls := strings.Split(strings.TrimSuffix(v.AsString(), "\n"), "\n")
-	for i, l := range ls {
-		ls[i] = Printable(l)
+	ls := strings.SplitAfter(v.AsString(), "\n")
+	if n := len(ls) - 1; n > 0 && ls[n] == "" {
+		ls = ls[:n]
 	}
 	return ls
+}
+
+// visible writes what cannot be seen, or would change how the rest is seen, as a
+// string in quotes has it. Tabs stay.
+func visible(line string) string {
+	var b strings.Builder
+	for _, r := range line {
+		if r == '\t' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return b.String()
 }
 
 // run is either one element that both sides have, or what was removed and added
