@@ -27,6 +27,9 @@ func Differences(t *schema.Type, block *schema.Resource, want, live, defaults ct
 // whole puts what differs within a secret together: by which key or in which
 // element it differs would tell what is in it.
 func whole(diffs []schema.Difference, want, live cty.Value) []schema.Difference {
+	if len(diffs) == 0 {
+		return nil
+	}
 	_, marks := schema.Unmark(want)
 	_, more := schema.Unmark(live)
 	marks = append(marks, more...)

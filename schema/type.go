@@ -60,6 +60,10 @@ type Type struct {
 	// volumes that a container mounts. It is given the normal form without
 	// marks, parts of which may be unknown.
 	Brings func(cty.Value) []Named
+	// Mentions names the objects of other types that a value names where a word may
+	// also be something else, so that no row's Names says it: a container's
+	// network_mode. It is given what Brings is given.
+	Mentions func(cty.Value) []Named
 	// Derive fills computed attributes that follow from the configuration and
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
@@ -219,12 +223,14 @@ type Naming struct{ Type, ID string }
 // Named is an object of a type by its name.
 type Named struct{ Type, Name string }
 
-// Named are the objects of other types that a value names, in the order of the
-// table. It is given the normal form without marks, parts of which may be unknown.
+// Named are the objects that a value names, in the order of the table, then
+// those of Mentions and of Brings. It is given the normal form without marks, parts of which may be unknown.
 func (t *Type) Named(v cty.Value) []Named {
 	out := named(t.Attrs, v)
-	if t.Brings != nil && v.IsKnown() && !v.IsNull() {
-		out = append(out, t.Brings(v)...)
+	for _, more := range []func(cty.Value) []Named{t.Mentions, t.Brings} {
+		if more != nil && v.IsKnown() && !v.IsNull() {
+			out = append(out, more(v)...)
+		}
 	}
 	return out
 }

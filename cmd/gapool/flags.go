@@ -49,7 +49,7 @@ func (c *cli) moreArgs(root *cobra.Command, args []string) ([]string, error) {
 		p := shellwords.NewParser()
 		words, err := p.Parse(text)
 		if err != nil || p.Position >= 0 { // it stops at a ';' or '|' and says no more
-			return nil, fmt.Errorf("%s=%s is not what a shell takes for words: close each quote, and quote ; & | < > ( )", name, text)
+			return nil, fmt.Errorf("%s is not what a shell takes for words: close each quote, and quote ; & | < > ( )", name) // a secret may be in it
 		}
 		out = append(out, twoDashes(words)...)
 		c.moreFrom = append(c.moreFrom, name)
@@ -60,6 +60,10 @@ func (c *cli) moreArgs(root *cobra.Command, args []string) ([]string, error) {
 // flagError names the flags that a verb has where one is asked for that it does
 // not have.
 func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Name == "var" { // what was typed may be a secret
+		return fmt.Errorf("%s: -var: %w", cmd.CommandPath(), invalid.Unwrap())
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return fmt.Errorf("%s: %w", cmd.CommandPath(), err)

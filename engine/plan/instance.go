@@ -537,6 +537,9 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 			p.surplus(addr, f)
 		}
 		c.Object, c.Adopted = k.objects[0].obj, !k.objects[0].recorded
+		if t.Virtual {
+			c.Adopted = k.record == nil // which has no object in it
+		}
 		if c.Object.Attrs != cty.NilVal {
 			c.Before = hideLike(t, shown(t, k.record, secrets(k.record, k.objects[0]), c.Object.Attrs), nil)
 		}
@@ -567,7 +570,7 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 	case !addr.Member.IsZero():
 		return "is not wanted by the cluster any more"
 	default:
-		return fmt.Sprintf("has the key %s, which count or for_each does not have", addr.Key)
+		return "is not among the instances of count or for_each"
 	}
 }
 

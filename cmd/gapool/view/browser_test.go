@@ -22,9 +22,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -543,6 +545,42 @@ func TestPageIsUsed(t *testing.T) {
 		}
 		b.contrasts("without scripts")
 	})
+}
+
+// To open, fold and filter thousands takes no look at each: that would have all
+// drawn anew each time.
+func TestPageOfThousandsIsDrawnOnce(t *testing.T) {
+	b := open(t, browser(t), printed(t, review(t, thousand(t, 1000)).HTML), desktop)
+	drawn := func() (n int) {
+		t.Helper()
+		ask[int](b, `document.body.offsetHeight`)
+		metrics, err := chromedp.Call(b.ctx, performance.GetMetrics, cdp.Empty{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range metrics.Metrics {
+			if m.Name == "LayoutCount" {
+				n = int(m.Value)
+			}
+		}
+		return n
+	}
+	if _, err := chromedp.Call(b.ctx, performance.Enable, performance.EnableParams{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []chromedp.Action[chromedp.Void]{
+		chromedp.Click(chromedp.ID("open")), chromedp.Click(chromedp.ID("show-create")), chromedp.SendKeys(chromedp.ID("find"), "7"),
+		chromedp.Click(chromedp.ID("close")),
+	} {
+		before := drawn()
+		b.do(step)
+		if n := drawn() - before; n > 30 {
+			t.Errorf("all is drawn anew %d times", n)
+		}
+	}
+	if numbered := ask[int](b, `[...document.querySelectorAll(".changes>li, summary")].filter(e => getComputedStyle(e).display === "list-item").length`); numbered > 0 {
+		t.Errorf("%d are numbered as items of lists, anew with each that is hidden", numbered)
+	}
 }
 
 // What somebody wrote into a value is text, and were it ever more than that,

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -61,7 +60,9 @@ func compare(before, after cty.Value) Node {
 		}
 		return n
 	case n.Action == engine.Update && isJSON(before) && isJSON(after) && jsonText(before) != jsonText(after):
-		n.Open, n.Parts = byJSON, compareLines(cty.StringVal(jsonText(before)), cty.StringVal(jsonText(after)))
+		n.Open, n.Parts = byJSON, compareLines(asJSON(before), asJSON(after))
+	case n.Action != engine.Update && jsonLines(before, after):
+		n.Open, n.Parts = byJSON, compareLines(asJSON(before), asJSON(after))
 	case !group(before) && !group(after):
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
@@ -363,57 +364,50 @@ func numbered(old, new []cty.Value) (was, is []int) {
 // compareLines compares two texts line by line.
 func compareLines(before, after cty.Value) []Node {
 	old, new := lines(before), lines(after)
-	ends := before == cty.NilVal || after == cty.NilVal || ended(before) == ended(after)
-	show := func(l string) string {
-		line, end := strings.CutSuffix(l, "\n")
-		if line = visible(line); !end && !ends {
-			line += " (no line end)"
-		}
-		return line
-	}
 	var parts []Node
-	same := func(i, j int) bool {
-		return old[i] == new[j] || ends && strings.TrimSuffix(old[i], "\n") == strings.TrimSuffix(new[j], "\n")
-	}
-	for _, r := range align(len(old), len(new), same) {
+	for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
 		if r.same {
-			parts = append(parts, Node{Action: engine.NoOp, New: show(old[r.old])})
+			parts = append(parts, Node{Action: engine.NoOp, New: visible(old[r.old])})
 			continue
 		}
 		for _, l := range old[r.old:r.oldEnd] {
-			parts = append(parts, Node{Action: engine.Delete, Old: show(l)})
+			parts = append(parts, Node{Action: engine.Delete, Old: visible(l)})
 		}
 		for _, l := range new[r.new:r.newEnd] {
-			parts = append(parts, Node{Action: engine.Create, New: show(l)})
+			parts = append(parts, Node{Action: engine.Create, New: visible(l)})
 		}
+	}
+	// A last line has its end or has not: that is to be seen, too.
+	if old != nil && new != nil && ended(before) != ended(after) {
+		end := Node{Action: engine.Create, Note: "newline at the end"}
+		if ended(before) {
+			end.Action = engine.Delete
+		}
+		parts = append(parts, end)
 	}
 	return fold(parts, "line", 2)
 }
 
 func ended(v cty.Value) bool { return strings.HasSuffix(v.AsString(), "\n") }
 
-// lines are those of a text, with their ends.
 func lines(v cty.Value) []string {
-	if v == cty.NilVal {
+	if none(v) {
 		return nil
 	}
-	ls := strings.SplitAfter(v.AsString(), "\n")
-	if n := len(ls) - 1; n > 0 && ls[n] == "" {
-		ls = ls[:n]
-	}
-	return ls
+	return strings.Split(strings.TrimSuffix(v.AsString(), "\n"), "\n")
 }
 
-// visible writes what cannot be seen, or would change how the rest is seen, as a
-// string in quotes has it. Tabs stay.
+// visible writes what would not be seen, or would move a cursor, as a quoted
+// string has it: two lines are not shown as equal that are not.
 func visible(line string) string {
 	var b strings.Builder
 	for _, r := range line {
-		if r == '\t' || unicode.IsPrint(r) {
+		if r == '\t' || strconv.IsPrint(r) {
 			b.WriteRune(r)
 			continue
 		}
-		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		quoted := strconv.QuoteRune(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
 }

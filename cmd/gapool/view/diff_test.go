@@ -153,6 +153,55 @@ func TestEmbeddedJSON(t *testing.T) {
 	}
 }
 
+// JSON that comes, goes or stays is told by line, too.
+func TestEmbeddedJSONOfOneSide(t *testing.T) {
+	const doc = `{"a":[1],"none":{}}`
+	for name, c := range map[string]struct {
+		before, after cty.Value
+		want          string
+	}{
+		"comes":         {cty.NullVal(cty.String), str(doc), "  + v = jsonencode(\n        {\n            a = [\n                1,\n            ]\n            none = {}\n        }\n    )\n"},
+		"goes":          {str(doc), cty.NullVal(cty.String), "  - v = jsonencode(\n        {\n            a = [\n                1,\n            ]\n            none = {}\n        }\n    ) -> null\n"},
+		"stays":         {str(doc), str(doc), "    v = jsonencode(\n        {\n            a = [\n                1,\n            ]\n            none = {}\n        }\n    )\n"},
+		"has no lines":  {cty.NilVal, str("{}"), "  + v = \"{}\"\n"},
+		"has its lines": {cty.NilVal, str("{\n\"a\":1\n}"), "  + v = <<-EOT\n        {\n        \"a\":1\n        }\n    EOT\n"},
+		"is a secret":   {cty.NilVal, secret(str(doc)), "  + v = (sensitive value)\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := compare(c.before, c.after)
+			n.Name, n.NullNote = "v", true
+			var b bytes.Buffer
+			writeNodes(&b, []Node{n}, 0, false, Style{})
+			if diff := cmp.Diff(c.want, b.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Two texts that are not the same are not shown as if they were.
+func TestLinesTellWhatIsNotSeen(t *testing.T) {
+	for name, c := range map[string]struct{ before, after, want string }{
+		"line ends of Windows": {"a\r\nb\r\n", "a\nb\n", "      - a\\r\n      - b\\r\n      + a\n      + b\n"},
+		"the last line's end":  {"a\nb", "a\nb\n", "        a\n        b\n      + # newline at the end\n"},
+		"no end any more":      {"a\nb\n", "a\nc", "        a\n      - b\n      + c\n      - # newline at the end\n"},
+		"an escape":            {"a\nb", "a\nb\x1b[8m", "        a\n      - b\n      + b\\x1b[8m\n"},
+		"a zero width space":   {"a\nb", "a\nb\u200b", "        a\n      - b\n      + b\\u200b\n"},
+		"writing to the left":  {"a\nb", "a\nb\u202e", "        a\n      - b\n      + b\\u202e\n"},
+		"a tab":                {"a\nb", "a\n\tb", "        a\n      - b\n      + \tb\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := compare(str(c.before), str(c.after))
+			n.Name = "v"
+			var b bytes.Buffer
+			writeNodes(&b, []Node{n}, 0, false, Style{})
+			if diff := cmp.Diff("  ~ v = <<-EOT\n"+c.want+"    EOT\n", b.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // Of very large sets each element is looked up and not compared with each.
 func TestLargeSets(t *testing.T) {
 	const n = 30_000

@@ -33,6 +33,24 @@ func decoded(v cty.Value) (doc any, ok bool) {
 	return doc, d.Decode(&doc) == nil
 }
 
+// jsonLines reports whether the one of two values that is there, or both, is JSON
+// on one line that is better read on several.
+func jsonLines(before, after cty.Value) bool {
+	v := after
+	if none(v) {
+		v = before
+	}
+	return isJSON(v) && kind(v) == "" && strings.Contains(jsonText(v), "\n")
+}
+
+// asJSON is the text of JSON as a value, nothing where there is none.
+func asJSON(v cty.Value) cty.Value {
+	if none(v) {
+		return cty.NilVal
+	}
+	return cty.StringVal(jsonText(v))
+}
+
 // deep reports whether JSON may be nested so deeply that nobody reads it: its
 // indentation alone would fill the memory.
 func deep(s string) bool {

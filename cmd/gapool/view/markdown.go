@@ -15,11 +15,14 @@ import (
 // 65,536 characters, and whoever posts it may want a line of their own.
 const markdownLimit = 60_000
 
-// Budgets of the parts, in bytes, of which the whole limit is made. What is
-// left over of it is for the details.
+// Budgets of the parts, in bytes, as far as those before them leave room. What
+// is left over of the whole limit is for the details.
 const (
+	footRoom      = 3_000 // kept for the last lines and for headings
+	headBudget    = 1_000
 	lossBudget    = 4_000
 	loudBudget    = 18_000 // rows of what is destroyed or replaced
+	namesBudget   = 45_000 // their names alone, where the rows are too many
 	quietBudget   = 8_000  // the other rows
 	takenBudget   = 1_000  // of rows of what is taken up, where the others have used up theirs
 	driftBudget   = 4_000
@@ -30,7 +33,10 @@ const (
 	diagramBudget = 8_000
 	detailBudget  = 8_000 // of one change
 	leastDetail   = 200   // no change is told in less
+	missesEnough  = 1_000 // after so many that did not fit no other is tried
 	diagramNodes  = 60
+	rowsEach      = 50  // more rows are folded: nobody reads them one by one
+	nameWidth     = 400 // of a long address, in a row of its own
 )
 
 // Markdown writes the plan as a comment for a pull request: what is destroyed
@@ -50,7 +56,7 @@ func (r Review) Markdown(w io.Writer) error {
 	m.usage()
 	m.diagram()
 	m.foot(r.Digest)
-	m.parts[details] = m.details(markdownLimit - len(m.String()) - 1_000)
+	m.parts[details] = m.details(markdownLimit - m.size() - footRoom)
 	_, err := io.WriteString(w, m.String())
 	return err
 }
@@ -81,6 +87,29 @@ func (m *markdown) String() string {
 
 func (m *markdown) add(text string) { m.parts = append(m.parts, text) }
 
+func (m *markdown) size() int {
+	n := 0
+	for _, p := range m.parts {
+		n += len(p) + 2
+	}
+	return n
+}
+
+// room is what a part may be long of which its budget is known.
+func (m *markdown) room(budget int) int {
+	return max(0, min(budget, markdownLimit-footRoom-m.size()))
+}
+
+// addWithin adds a part unless it is much longer than its budget, as a fence is
+// around thousands of backticks.
+func (m *markdown) addWithin(text string, budget int, what string) {
+	if len(text) > m.room(budget+500) {
+		m.left = append(m.left, what)
+		return
+	}
+	m.add(text)
+}
+
 func (m *markdown) head() {
 	loud, quiet := headline(m.p)
 	text := "### "
@@ -95,7 +124,7 @@ func (m *markdown) head() {
 		text += "No changes"
 	}
 	if m.p.Stack != "" {
-		text += " in " + code(stackText(m.p))
+		text += " in <code>" + proseWithin(stackText(m.p), headBudget) + "</code>"
 	}
 	m.add(text)
 	switch {
@@ -112,19 +141,38 @@ func (m *markdown) head() {
 
 func (m *markdown) losses() {
 	if len(m.p.DataLoss) > 0 {
-		var lines []string
-		for _, a := range m.p.DataLoss {
-			lines = append(lines, "> - "+code(lossText(m.p, a)))
+		title := "> **DATA WILL BE LOST, and no apply can bring it back:**\n>\n"
+		if n := len(m.p.DataLoss); n > 1 {
+			title = fmt.Sprintf("> **THE DATA OF %d VOLUMES WILL BE LOST, and no apply can bring it back:**\n>\n", n)
 		}
-		m.add("> **DATA WILL BE LOST, and no apply can bring it back:**\n>\n" + m.cut(lines, lossBudget, "volumes whose data is lost"))
+		lines := make([]string, len(m.p.DataLoss))
+		for i, a := range m.p.DataLoss {
+			lines[i] = "> - " + code(lossText(m.p, a))
+		}
+		if len(lines) > rowsEach || size(lines) > lossBudget {
+			lines = nil
+			for _, s := range spansOf(m.p.DataLoss) {
+				lines = append(lines, "> - "+code(shorten(s.text(false), nameWidth))+s.times())
+			}
+		}
+		m.add(title + m.cut(lines, lossBudget, "rows of volumes whose data is lost"))
 	}
 	if m.p.Unapproved != "" {
-		m.add("> **Without somebody to ask, this plan cannot be applied:** " + prose(shorten(m.p.Unapproved, 2_000)))
+		m.add("> **Without somebody to ask, this plan cannot be applied:** " + proseWithin(m.p.Unapproved, lossBudget))
 	}
+}
+
+func size(lines []string) int {
+	n := 0
+	for _, l := range lines {
+		n += len(l) + 1
+	}
+	return n
 }
 
 // cut joins lines as far as the budget goes and says how many more there are.
 func (m *markdown) cut(lines []string, budget int, what string) string {
+	budget = m.room(budget)
 	var b strings.Builder
 	for i, l := range lines {
 		if b.Len()+len(l)+1 > budget {
@@ -137,7 +185,9 @@ func (m *markdown) cut(lines []string, budget int, what string) string {
 }
 
 // table is a row for each resource. Where they are too many, rows are folded
-// that differ in a number or a key only; then the reasons go, then the keys.
+// that differ in a number or a key only; then the reasons go, then the rows: of
+// what is destroyed or replaced all names are told, of the rest as much as there
+// is room for.
 func (m *markdown) table() {
 	if len(m.entries) == 0 {
 		return
@@ -154,42 +204,114 @@ func (m *markdown) table() {
 		}
 	}
 	const head = "| | resource | why |\n|---|---|---|\n"
-	first, rows := m.rows(loud, loudBudget), m.rows(quiet, quietBudget)
-	if len(loud)+len(quiet) > 0 {
-		m.add(head + first + rows)
+	first, fits := foldedRows(loud, 3, m.room(loudBudget))
+	if !fits {
+		m.names(loud)
+		first = nil
+	}
+	rows := m.rows(first, loudBudget) + m.rows(m.quiet(quiet, quietBudget), quietBudget)
+	if rows != "" {
+		m.add(head + rows)
 	}
 	// A runner without a state takes up all that stays as it is: that is not
 	// what a reviewer has to read first.
 	if len(taken) > 0 {
-		m.add(section(fmt.Sprintf("%d taken up as they are", len(taken)), head+m.rows(taken, max(quietBudget-len(rows), takenBudget))))
+		m.add(section(fmt.Sprintf("%d taken up as they are", len(taken)), head+m.rows(m.quiet(taken, takenBudget), takenBudget)))
 	}
 }
 
-func (m *markdown) rows(es []entry, budget int) string {
-	var lines []row
-	for fold := range 4 {
-		lines = rowsFolded(es, fold)
-		size := 0
-		for _, l := range lines {
-			size += len(l.text) + 1
+// quiet are the rows of what takes nothing away, folded until they fit or no
+// more can be.
+func (m *markdown) quiet(es []entry, budget int) []row {
+	rows, _ := foldedRows(es, 4, m.room(budget))
+	return rows
+}
+
+func foldedRows(es []entry, folds, budget int) (rows []row, fits bool) {
+	least := 0
+	if len(es) > rowsEach {
+		least = 1
+	}
+	for fold := least; fold < folds; fold++ {
+		rows = rowsFolded(es, fold)
+		n := 0
+		for _, r := range rows {
+			n += len(r.text) + 1
 		}
-		if size <= budget {
-			break
+		if n <= budget {
+			return rows, true
 		}
 	}
+	return rows, false
+}
+
+func (m *markdown) rows(rows []row, budget int) string {
+	budget = m.room(budget)
 	var b strings.Builder
 	var left omitted
-	for _, l := range lines {
-		if b.Len()+len(l.text)+1 > budget {
-			left.add(l.word, l.n)
+	for _, r := range rows {
+		if b.Len()+len(r.text)+1 > budget {
+			left.add(r.word, r.n)
 			continue
 		}
-		b.WriteString(l.text + "\n")
+		b.WriteString(r.text + "\n")
 	}
 	if len(left) > 0 {
 		m.left = append(m.left, "the rows of "+left.String())
 	}
 	return b.String()
+}
+
+// names tell what is destroyed or replaced where rows of it would be too long.
+// Where even that is, each group has as many as all can have.
+func (m *markdown) names(es []entry) {
+	type group struct {
+		*span
+		word, sign string
+		parts      []part
+	}
+	var groups []group
+	most := 0
+	total := map[string]int{}
+	for _, word := range []struct{ word, sign string }{{"destroy", "-"}, {"replace", "-/+"}} {
+		var addrs []schema.Addr
+		for _, e := range es {
+			if e.word == word.word {
+				addrs = append(addrs, e.change.Addr)
+			}
+		}
+		total[word.word] = len(addrs)
+		for _, s := range spansOf(addrs) {
+			groups = append(groups, group{s, word.word, word.sign, s.parts()})
+			most = max(most, len(groups[len(groups)-1].parts))
+		}
+	}
+	budget := m.room(namesBudget)
+	for ; ; most = most * 9 / 10 {
+		var b strings.Builder
+		var left omitted
+		told := ""
+		for _, g := range groups {
+			if g.word != told {
+				told = g.word
+				fmt.Fprintf(&b, "%s %d to %s:\n", g.sign, total[told], told)
+			}
+			lines := g.lines(g.sign, g.parts, most)
+			if most == 0 && b.Len()+len(lines) > budget {
+				left.add(g.word, g.n)
+				continue
+			}
+			b.WriteString(lines)
+		}
+		if most > 0 && b.Len() > budget {
+			continue
+		}
+		if len(left) > 0 {
+			m.left = append(m.left, "the names of "+left.String())
+		}
+		m.add(fenced("diff", b.String()))
+		return
+	}
 }
 
 // row is one of the table, of n entries.
@@ -256,14 +378,15 @@ func rowsFolded(es []entry, fold int) []row {
 		if word == "destroy" || word == "replace" {
 			word = "**" + word + "**"
 		}
-		text := code(s.text(fold >= 3))
-		if s.n > 1 {
-			text += fmt.Sprintf(" (%d)", s.n)
+		text := s.text(fold >= 3)
+		if s.n == 1 {
+			text = shorten(text, nameWidth)
 		}
+		text = code(text) + s.times()
 		if l.extra != "" {
 			text += " left-over " + code(l.extra)
 		}
-		lines[i] = row{fmt.Sprintf("| %s | %s | %s |", word, text, prose(l.why)), l.word, s.n}
+		lines[i] = row{fmt.Sprintf("| %s | %s | %s |", word, text, prose(shorten(l.why, nameWidth))), l.word, s.n}
 	}
 	return lines
 }
@@ -272,17 +395,19 @@ func rowsFolded(es []entry, fold int) []row {
 func (m *markdown) details(room int) string {
 	var b strings.Builder
 	var left omitted
+	missed := 0
 	d := differ{}
 	for _, e := range m.entries {
 		if !d.compares(e) {
 			continue
 		}
 		text := ""
-		if b.Len()+leastDetail < room {
-			text = section("<b>"+e.word+"</b> <code>"+htmlText(shorten(e.String(), 400))+"</code>", fenced("diff", limitLines(d.diff(e), detailBudget)))
+		if b.Len()+leastDetail < room && missed < missesEnough {
+			text = section("<b>"+e.word+"</b> <code>"+htmlText(shorten(e.String(), nameWidth))+"</code>", fenced("diff", limitLines(d.diff(e), detailBudget)))
 		}
 		if text == "" || b.Len()+len(text) > room {
 			left.add(e.word, 1)
+			missed++
 			continue
 		}
 		b.WriteString(text)
@@ -295,7 +420,7 @@ func (m *markdown) details(room int) string {
 
 func (m *markdown) outputs() {
 	if rows := OutputChanges(m.p); len(rows) > 0 {
-		m.add("**Changes to outputs**\n\n" + fenced("diff", limitLines(rowsDiff(rows), outputBudget)))
+		m.addWithin("**Changes to outputs**\n\n"+fenced("diff", limitLines(rowsDiff(rows), m.room(outputBudget))), outputBudget, count(len(rows), "output"))
 	}
 }
 
@@ -313,9 +438,9 @@ func (m *markdown) drift() {
 	}
 	text := "**Changed outside of gapool.** " + driftMeans(m.p) + "\n\n" + m.cut(lines, driftBudget/2, "drifted objects")
 	if diffs.Len() > 0 {
-		text += "\n" + section("what differs", fenced("diff", limitLines(diffs.String(), driftBudget/2)))
+		text += "\n" + section("what differs", fenced("diff", limitLines(diffs.String(), m.room(driftBudget/2))))
 	}
-	m.add(text)
+	m.addWithin(text, driftBudget, "the drift")
 }
 
 func (m *markdown) kept() {
@@ -364,7 +489,7 @@ func (m *markdown) diagram() {
 		d := planDiagram(m.p, false, nodes)
 		var b strings.Builder
 		_ = d.Mermaid(&b) // a builder takes all
-		if b.Len() > diagramBudget {
+		if b.Len() > m.room(diagramBudget) {
 			continue
 		}
 		if d.left > 0 {
@@ -445,6 +570,16 @@ func prose(text string) string {
 		}
 	}
 	return b.String()
+}
+
+// proseWithin is prose of at most so many bytes: what is interpreted takes many for
+// one letter.
+func proseWithin(text string, bytes int) string {
+	for n := bytes; ; n = n * 3 / 4 {
+		if out := prose(shorten(text, n)); len(out) <= bytes || n < 10 {
+			return out
+		}
+	}
 }
 
 // oneLine is text without what would end a line.

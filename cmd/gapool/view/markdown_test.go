@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/mattn/go-runewidth"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
@@ -134,15 +137,92 @@ func TestAThousandChangesFitIntoAComment(t *testing.T) {
 		}
 	}
 	for _, c := range p.Changes {
-		if c.Action != engine.Replace && c.Addr.Name != "keyed" {
-			continue
-		}
-		named := strings.Contains(got, c.Addr.String()+"<")
-		if c.Addr.Name == "keyed" {
-			named = strings.Contains(got, strconv.Quote(c.Addr.Key.Value().AsString()))
-		}
-		if !named {
+		if c.Action == engine.Replace && !strings.Contains(got, c.Addr.String()+"<") {
 			t.Errorf("%s is not named", c.Addr)
+		}
+	}
+}
+
+// Each that is destroyed is named, also where no range folds them: their
+// attributes go first. Where even their names are too long, each block has some,
+// and the rest is counted.
+func TestEveryDestroyIsNamed(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	p := &engine.Plan{}
+	destroy := func(a string) {
+		p.Changes = append(p.Changes, &engine.Change{
+			Addr: addr(t, a), Type: container, Action: engine.Delete, Reason: "is not in the configuration",
+			Before: web(), After: cty.NullVal(container.Implied()), Object: object("docker_container", "x"),
+		})
+	}
+	key := func() string {
+		return fmt.Sprintf("%08x-%04x-%04x", random.Uint32(), random.Uint32()>>16, random.Uint32()>>16)
+	}
+	for range 900 {
+		destroy(fmt.Sprintf("docker_container.run[%q]", key()))
+	}
+	for i := range 300 {
+		destroy(fmt.Sprintf("docker_container.old_%s", strings.ReplaceAll(key(), "-", "_")))
+		destroy(fmt.Sprintf("docker_container.web[%d]", i))
+		destroy(fmt.Sprintf("docker_container.step[\"step-%03d\"]", i))
+	}
+	got := printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)
+	if len(got) > markdownLimit {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+	for _, c := range p.Changes {
+		name := c.Addr.String() + "\n"
+		switch c.Addr.Name {
+		case "run":
+			name = strconv.Quote(c.Addr.Key.Value().AsString())
+		case "web":
+			name = "web[0-299] (300)"
+		case "step":
+			name = `step["step-000" to "step-299"] (300)`
+		}
+		if !strings.Contains(got, name) {
+			t.Fatalf("%s is not named", c.Addr)
+		}
+	}
+
+	for range 9000 {
+		destroy(fmt.Sprintf("docker_container.run[%q]", key()))
+	}
+	got = printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)
+	if len(got) > markdownLimit {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+	counted := regexp.MustCompile(`"([0-9a-f-]+)", … ([0-9]+) more\] \(9900\)\n`).FindStringSubmatch(got)
+	if counted == nil {
+		t.Fatalf("what is not named is not counted: %.2000s", got)
+	}
+	if rest, _ := strconv.Atoi(counted[2]); rest+len(regexp.MustCompile(`"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}"[],]`).FindAllString(got, -1)) != 9900 {
+		t.Errorf("of 9900, those that are named and %d are not all", rest)
+	}
+	for _, want := range []string{"- 10800 to destroy:\n", "docker_container.web[0-299] (300)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+}
+
+// More rows than anybody reads one by one are folded, also where they have room.
+func TestManyRowsAreFolded(t *testing.T) {
+	p := &engine.Plan{}
+	for i := range 60 {
+		p.Changes = append(p.Changes, &engine.Change{
+			Addr: addr(t, fmt.Sprintf("docker_volume.data[%d]", i)), Type: volume, Action: engine.Delete, Reason: "is not in the configuration",
+			Before: volume.Build(set{"name": str("x")}), After: cty.NullVal(volume.Implied()), Object: object("docker_volume", "x"),
+		})
+		p.DataLoss = append(p.DataLoss, p.Changes[i].Addr)
+	}
+	got := printed(t, review(t, p).Markdown)
+	for _, want := range []string{
+		"| **destroy** | <code>docker_volume.data&#91;0-59&#93;</code> (60) | is not in the configuration |\n",
+		"> **THE DATA OF 60 VOLUMES WILL BE LOST, and no apply can bring it back:**\n>\n> - <code>docker_volume.data&#91;0-59&#93;</code> (60)\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("it does not say %q:\n%.1500s", want, got)
 		}
 	}
 }
@@ -186,7 +266,16 @@ func TestMarkdownIsNeverTooLong(t *testing.T) {
 			Before: volume.Build(set{"name": str(long)}), After: volume.Build(set{"name": str(long)}), Object: object("docker_volume", long),
 		})
 	}
-	p.Unapproved = strings.Repeat(long, 100)
+	p.Unapproved, p.Stack = strings.Repeat(long, 100), strings.Repeat("#", 5000)
+	ticks := engine.OutputChange{Name: "ticks", Action: engine.Create, Before: cty.NullVal(cty.String), After: str(strings.Repeat("`", 2900))}
+	for _, o := range [][]engine.OutputChange{p.Outputs, {ticks}} {
+		p.Outputs = o
+		neverTooLong(t, p)
+	}
+}
+
+func neverTooLong(t *testing.T, p *engine.Plan) {
+	t.Helper()
 	got := printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)
 	if len(got) > markdownLimit || !utf8.ValidString(got) {
 		t.Errorf("it is %d bytes long", len(got))
@@ -197,6 +286,26 @@ func TestMarkdownIsNeverTooLong(t *testing.T) {
 }
 
 var entity = regexp.MustCompile("&#[0-9]+;")
+
+// A document is the same where the locale is one in which α and … are as wide as
+// two letters.
+func TestReviewsDoNotFollowTheLocale(t *testing.T) {
+	p := &engine.Plan{Changes: []*engine.Change{{
+		Addr: addr(t, "docker_container.α"), Type: container, Action: engine.Create,
+		Before: cty.NullVal(container.Implied()), After: container.Build(set{"name": str("x"), "labels": dict("α→β…", "1", "b", "2")}),
+	}}}
+	views := func() string {
+		r := review(t, p)
+		return printed(t, r.Markdown) + printed(t, r.HTML) + printed(t, PlanDiagram(r.Plan).SVG)
+	}
+	t.Cleanup(func() { runewidth.DefaultCondition.EastAsianWidth = false })
+	runewidth.DefaultCondition.EastAsianWidth = false
+	here := views()
+	runewidth.DefaultCondition.EastAsianWidth = true
+	if there := views(); there != here {
+		t.Error("in Japan it is another one:\n" + cmp.Diff(here, there))
+	}
+}
 
 // What is written in a configuration, or by somebody else on the engine, is
 // shown and not carried out.

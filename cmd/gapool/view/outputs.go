@@ -45,7 +45,7 @@ func Value(v cty.Value, depth int) string {
 	case byLine:
 		b.WriteString("<<-EOT\n")
 		for _, l := range lines(v) {
-			b.WriteString(inner + visible(strings.TrimSuffix(l, "\n")) + "\n")
+			b.WriteString(inner + visible(l) + "\n")
 		}
 		return b.String() + closing + "EOT"
 	case byPlace:

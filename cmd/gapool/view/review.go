@@ -110,7 +110,7 @@ func why(c *engine.Change) string {
 		parts = append(parts, "the new one is made before the old one goes")
 	}
 	if len(c.OnlyIf) > 0 {
-		parts = append(parts, "only if "+strings.Join(c.OnlyIf, " or ")+" changes")
+		parts = append(parts, onlyIf(c))
 	}
 	if c.Adopted {
 		parts = append(parts, "found by its labels: the state did not know it")
@@ -288,35 +288,165 @@ func (s *span) add(a schema.Addr) {
 	}
 }
 
-// text names the addresses: web[0-9,12], web["a", "b"]. Short, it only counts
+// text names the addresses: web[0-9, 12], web["a", "b"]. Short, it only counts
 // those that have no number.
 func (s *span) text(short bool) string {
 	if s.n == 1 {
 		return s.one.String()
 	}
-	var parts []string
+	var texts []string
+	for _, p := range s.parts() {
+		if !short || p.number {
+			texts = append(texts, p.text)
+		}
+	}
+	if short && len(s.keys) > 0 {
+		texts = append(texts, fmt.Sprintf("%d keys", len(s.keys)))
+	}
+	if len(texts) == 0 { // the same address several times: left-over objects
+		return s.place.String()
+	}
+	return s.place.String() + "[" + strings.Join(texts, ", ") + "]"
+}
+
+// part is a key or number, or a range of n of them.
+type part struct {
+	text   string
+	n      int
+	number bool
+}
+
+// parts are what is between the brackets.
+func (s *span) parts() []part {
+	var parts []part
 	slices.Sort(s.ints)
 	for i := 0; i < len(s.ints); {
 		j := i
 		for j+1 < len(s.ints) && s.ints[j+1] == s.ints[j]+1 {
 			j++
 		}
-		part := strconv.Itoa(s.ints[i])
+		text := strconv.Itoa(s.ints[i])
 		if j > i {
-			part += "-" + strconv.Itoa(s.ints[j])
+			text += "-" + strconv.Itoa(s.ints[j])
 		}
-		parts = append(parts, part)
+		parts = append(parts, part{text, j - i + 1, true})
 		i = j + 1
 	}
-	if short && len(s.keys) > 0 {
-		parts = append(parts, fmt.Sprintf("%d keys", len(s.keys)))
-	} else {
-		for _, k := range s.keys {
-			parts = append(parts, strconv.Quote(k))
+	return append(parts, folded(s.keys)...)
+}
+
+// times says how many there are, if more than one.
+func (s *span) times() string {
+	if s.n == 1 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d)", s.n)
+}
+
+// lineWidth is where a list of names is broken.
+const lineWidth = 110
+
+// lines are the addresses behind a sign, those of parts at most so many.
+func (s *span) lines(sign string, parts []part, most int) string {
+	if s.n == 1 {
+		return sign + " " + shorten(s.one.String(), keyShown) + "\n"
+	}
+	line, text := sign+" "+s.place.String(), ""
+	var texts []string
+	for i, p := range parts {
+		if i == most {
+			n := 0
+			for _, p := range parts[i:] {
+				n += p.n
+			}
+			texts = append(texts, fmt.Sprintf("… %d more", n))
+			break
+		}
+		texts = append(texts, p.text)
+	}
+	for i, t := range texts {
+		if i == 0 {
+			line += "["
+		}
+		if i < len(texts)-1 {
+			t += ","
+		} else {
+			t += "]"
+		}
+		switch {
+		case i == 0:
+			line += t
+		case len(line)+1+len(t) > lineWidth:
+			text += line + "\n"
+			line = sign + strings.Repeat(" ", 4) + t
+		default:
+			line += " " + t
 		}
 	}
-	if len(parts) == 0 { // the same address several times: left-over objects
-		return s.place.String()
+	return text + line + s.times() + "\n"
+}
+
+// spansOf are addresses by what they have in common, in their order.
+func spansOf(addrs []schema.Addr) []*span {
+	var order []*span
+	at := map[schema.Addr]*span{}
+	for _, a := range addrs {
+		place, _, _, _ := spanOf(a)
+		s := at[place]
+		if s == nil {
+			s = &span{}
+			at[place] = s
+			order = append(order, s)
+		}
+		s.add(a)
 	}
-	return s.place.String() + "[" + strings.Join(parts, ", ") + "]"
+	return order
+}
+
+// keyShown is how much of a long key a list of them shows.
+const keyShown = 120
+
+// folded are keys as they are written; three and more that follow each other by
+// the number that they end with are told by the first and the last one.
+func folded(keys []string) []part {
+	keys = slices.Clone(keys)
+	slices.SortFunc(keys, func(a, b string) int {
+		x, n := cutNumber(a)
+		y, m := cutNumber(b)
+		return cmp.Or(cmp.Compare(x, y), cmp.Compare(len(n), len(m)), cmp.Compare(n, m))
+	})
+	var out []part
+	for i := 0; i < len(keys); {
+		j := i
+		for j+1 < len(keys) && keys[j+1] == successor(keys[j]) {
+			j++
+		}
+		if j < i+2 {
+			j = i
+		}
+		text := strconv.Quote(shorten(keys[i], keyShown))
+		if j > i {
+			text += " to " + strconv.Quote(shorten(keys[j], keyShown))
+		}
+		out = append(out, part{text: text, n: j - i + 1})
+		i = j + 1
+	}
+	return out
+}
+
+// cutNumber parts a name from the digits at its end.
+func cutNumber(name string) (rest, digits string) {
+	rest = strings.TrimRight(name, "0123456789")
+	return rest, name[len(rest):]
+}
+
+// successor is the name with the next number: run-9 is followed by run-10, run-09
+// too. Empty where there is none.
+func successor(name string) string {
+	rest, digits := cutNumber(name)
+	n, err := strconv.ParseUint(digits, 10, 62)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s%0*d", rest, len(digits), n+1)
 }

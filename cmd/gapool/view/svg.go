@@ -8,8 +8,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/mattn/go-runewidth"
 )
 
 // SVG writes the diagram as a picture of its own, in dark and light.
@@ -124,7 +122,7 @@ func (d Diagram) layout() (boxes []box, lines [][][2]int, width, height int) {
 		if n.note != "" {
 			boxes[i].h = 44
 		}
-		letters := max(runewidth.StringWidth(shorten(n.name, nameShown)), runewidth.StringWidth(n.note))
+		letters := max(columns(shorten(n.name, nameShown)), columns(n.note))
 		boxes[i].w = letters*15/2 + 20
 	}
 	column := d.columns()

@@ -10,6 +10,12 @@ import (
 	"github.com/gapool/gapool/engine"
 )
 
+// columns is how wide text is. runewidth's own function asks the locale of whoever
+// runs it about characters such as α and …, and a document must not.
+func columns(text string) int {
+	return (&runewidth.Condition{StrictEmojiNeutral: true}).StringWidth(text)
+}
+
 // writeNodes prints the parts of a group, depth levels in, as Terraform does:
 // the sign in a gutter of four columns, the "=" of arguments in one column, a
 // blank line before a run of blocks. Elements of a list end with a comma.
@@ -17,7 +23,7 @@ func writeNodes(w io.Writer, parts []Node, depth int, inList bool, s Style) {
 	width := 0
 	for _, n := range parts {
 		if !n.Block {
-			width = max(width, runewidth.StringWidth(n.Name))
+			width = max(width, columns(n.Name))
 		}
 	}
 	for i, n := range parts {
@@ -61,7 +67,7 @@ func (n Node) write(w io.Writer, width, depth int, inList bool, s Style) {
 	case n.Block:
 		line += n.Name + " "
 	case n.Name != "":
-		line += n.Name + strings.Repeat(" ", width-runewidth.StringWidth(n.Name)) + " = "
+		line += n.Name + strings.Repeat(" ", width-columns(n.Name)) + " = "
 	}
 	if n.Open == "" {
 		fmt.Fprintln(w, line+n.leaf(s)+comma+note)
@@ -112,6 +118,9 @@ func writeLine(w io.Writer, n Node, depth int, s Style) {
 	case n.Action == engine.Delete:
 		text = n.Old
 	}
-	line := s.start(depth, n.Action) + text
-	fmt.Fprintln(w, strings.TrimRight(line, " "))
+	line := s.start(depth, n.Action)
+	if text == "" {
+		line = strings.TrimRight(line, " ")
+	}
+	fmt.Fprintln(w, line+text)
 }
