@@ -456,7 +456,8 @@ func (g *gitlabCI) run(e event) ran {
 				"DOCKER_HOST": g.ssh.host, "GAPOOL_GITLAB_TOKEN": gitlabToken, "GAPOOL_VAR_token": poolToken,
 				"GAPOOL_SSH_KEY": filepath.Join(m.home, "key"), "GAPOOL_SSH_KNOWN_HOSTS": filepath.Join(m.home, "known"),
 			})
-			for file, text := range map[string]string{"key": g.ssh.key, "known": g.ssh.known + "\n"} {
+			// What is typed into a field ends without a newline.
+			for file, text := range map[string]string{"key": strings.TrimSpace(g.ssh.key), "known": g.ssh.known} {
 				if err := os.WriteFile(filepath.Join(m.home, file), []byte(text), 0o666); err != nil {
 					g.t.Fatal(err)
 				}
