@@ -219,7 +219,7 @@ func replaceNote(ds []schema.Difference) string {
 func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) []Node {
 	if a.Block == nil {
 		if len(ds[0].Path) <= 1 {
-			n := compare(engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
+			n := compareWith(a, engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
 			n.Name, n.NullNote = a.Name, true
 			return []Node{n}
 		}
@@ -263,7 +263,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		if a.Live && !engine.Shown(d.Want) && !none(live) {
 			live = hidden(live)
 		}
-		part := compare(live, d.Want)
+		part := compareWith(a, live, d.Want)
 		part.Name, part.NullNote = strconv.Quote(key), true
 		n.Parts = append(n.Parts, part)
 	}
@@ -276,6 +276,18 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		}
 		n.Parts = append(n.Parts, foldedNode(parts, "element"))
 	}
+	return n
+}
+
+// compareWith compares what is there with what the configuration wants: that it
+// shows in clear is shown, also where the old value is, or may be, a secret.
+func compareWith(a *schema.Attr, live, want cty.Value) Node {
+	n := compare(live, want)
+	if a.Sensitive || n.Action != engine.Update || !marked(live) || !engine.Shown(want) {
+		return n
+	}
+	n = compare(cty.NilVal, want)
+	n.Action, n.Old = engine.Update, sensitiveText
 	return n
 }
 
