@@ -170,6 +170,17 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+// Many lines of outputs do not keep what comes after them out of reach.
+func TestManyOutputsAreFolded(t *testing.T) {
+	p := &engine.Plan{}
+	for i := range 61 {
+		p.Outputs = append(p.Outputs, engine.OutputChange{Name: fmt.Sprint("o", i), Action: engine.Create, Before: cty.NullVal(cty.String), After: str("x")})
+		if page := printed(t, review(t, p).HTML); strings.Contains(page, "<details><summary>61 lines</summary>") != (i == 60) {
+			t.Errorf("with %d outputs they are folded or not", i+1)
+		}
+	}
+}
+
 // Who does not see the graph is told it.
 func TestTheGraphIsToldInWords(t *testing.T) {
 	root := readPage(t, printed(t, review(t, linked(t)).HTML))
