@@ -20,7 +20,47 @@ func Differences(t *schema.Type, block *schema.Resource, want, live, defaults ct
 			d.Live = d.Live.Mark(schema.SensitiveMark)
 		}
 	}
-	return slices.DeleteFunc(diffs, func(d schema.Difference) bool { return ignored(block, d) })
+	diffs = slices.DeleteFunc(diffs, func(d schema.Difference) bool { return ignored(block, d) })
+	return whole(diffs, want, live)
+}
+
+// whole puts what differs within a secret together: by which key or in which
+// element it differs would tell what is in it.
+func whole(diffs []schema.Difference, want, live cty.Value) []schema.Difference {
+	if len(diffs) == 0 {
+		return nil
+	}
+	_, marks := schema.Unmark(want)
+	_, more := schema.Unmark(live)
+	marks = append(marks, more...)
+	var out []schema.Difference
+	put := map[int]bool{} // those of out that were put together
+	for _, d := range diffs {
+		within := false
+		for _, m := range marks {
+			if len(m.Path) < len(d.Path) && d.Path.HasPrefix(m.Path) {
+				within = true
+				d.Path = m.Path
+				d.Want, d.Live = at(want, m.Path), at(live, m.Path).Mark(schema.SensitiveMark)
+			}
+		}
+		if n := len(out) - 1; within && put[n] && out[n].Path.Equals(d.Path) {
+			out[n].Replace, out[n].Unknown = out[n].Replace || d.Replace, out[n].Unknown || d.Unknown
+			continue
+		}
+		put[len(out)] = within
+		out = append(out, d)
+	}
+	return out
+}
+
+// at is what is at a place, null where there is nothing.
+func at(v cty.Value, path cty.Path) cty.Value {
+	x, err := path.Apply(v)
+	if err != nil {
+		return cty.NullVal(cty.DynamicPseudoType)
+	}
+	return x
 }
 
 func ignored(block *schema.Resource, d schema.Difference) bool {

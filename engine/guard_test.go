@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/gapool/gapool/providers/mem"
+	"github.com/gapool/gapool/schema"
 )
 
 // The new q needs the name that n gives up, and n refers to q: one of them has
@@ -104,7 +109,9 @@ func TestAContainerComesAfterWhatItNamesInABlock(t *testing.T) {
 		return "resource \"docker_container\" \"" + name + "\" {\n  count = 2\n  name  = \"" + name + "-${count.index}\"\n  image = \"app\"\n  network { name = \"net\" }\n  mount { volume = \"data\" }\n" + more + "}\n"
 	}
 	for name, config := range map[string]string{
-		"words":      box("a", "") + net + data,
+		"words": box("a", "") + net + data,
+		"a word that may be something else": "resource \"docker_container\" \"a\" {\n  name  = \"a\"\n  image = \"app\"\n  mode  = \"net\"\n}\n" + net +
+			"resource \"docker_container\" \"b\" {\n  name  = \"b\"\n  image = \"app\"\n  mode  = \"host\"\n}\n",
 		"and change": box("a", "  memory = 7\n") + net + data,
 		// A reference that goes the other way has the last word.
 		"a reference the other way": "resource \"docker_container\" \"a\" {\n  name  = \"a\"\n  image = \"app\"\n}\n" + box("b", "") +
@@ -132,5 +139,38 @@ func TestAContainerComesAfterWhatItNamesInABlock(t *testing.T) {
 		if s.Addr.Type == "docker_volume" && len(s.Needs) == 0 {
 			t.Error("depends_on is not kept")
 		}
+	}
+}
+
+// Two that name each other cannot be made, and that is told of them.
+func TestTwoThatNameEachOther(t *testing.T) {
+	types := tables()
+	for _, ty := range types {
+		if ty.Name == "docker_container" { // its mode names a container here, as Docker's container:NAME
+			ty.Mentions = func(v cty.Value) []schema.Named {
+				if m := v.GetAttr("mode"); m.IsKnown() && !m.IsNull() {
+					return []schema.Named{{Type: "docker_container", Name: m.AsString()}}
+				}
+				return nil
+			}
+		}
+	}
+	l := newLab(t)
+	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types)
+	l.write(`
+resource "docker_container" "a" {
+  name  = "a"
+  image = "app"
+  mode  = "b"
+}
+resource "docker_container" "b" {
+  name  = "b"
+  image = "app"
+  mode  = "a"
+}
+`)
+	_, err := l.run(false)
+	if want := "docker_container.a names docker_container.b, which has to be there first, and that one comes after it"; err == nil || !strings.Contains(explain(err).Error(), want) {
+		t.Errorf("the plan says %v, not %q", err, want)
 	}
 }

@@ -329,8 +329,16 @@ func tables() []*schema.Type {
 				}
 			}
 			return list
+		}, Mentions: func(v cty.Value) (list []schema.Named) {
+			for _, u := range uses("docker_container", v) {
+				if u.Kind == "docker_network" {
+					list = append(list, schema.Named{Type: u.Kind, Name: u.Name})
+				}
+			}
+			return list
 		}, Attrs: []schema.Attr{
 			renamed, computed("id"),
+			{Name: "mode", Type: cty.String, Change: schema.Replace}, // "host", or a network
 			{Name: "address", Type: cty.String, Computed: true, Volatile: true},
 			{Name: "health", Change: schema.Replace, Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
 				{Name: "interval", Type: cty.String, Since: "1.9"}, // which is before 1.41
@@ -361,6 +369,9 @@ func uses(kind string, attrs cty.Value) []providers.Ref {
 	// by its ID, whatever its tags mean by now.
 	if image := attrs.GetAttr("image"); image.IsKnown() && !image.IsNull() && strings.Contains(image.AsString(), ":") && !strings.HasPrefix(image.AsString(), "sha256:") {
 		refs = append(refs, providers.Ref{Kind: "docker_image", Name: image.AsString()})
+	}
+	if mode := attrs.GetAttr("mode"); mode.IsKnown() && !mode.IsNull() && mode.AsString() != "host" {
+		refs = append(refs, providers.Ref{Kind: "docker_network", Name: mode.AsString()})
 	}
 	for _, block := range []struct{ attr, name, kind string }{{"network", "name", "docker_network"}, {"mount", "volume", "docker_volume"}} {
 		v := attrs.GetAttr(block.attr)

@@ -25,7 +25,8 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 		}
 	}
 	l := newLab(t)
-	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses))
+	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses),
+		mem.Busy("docker_container", schema.Claim{Of: "port 22", Part: "127.0.0.1"}, "a process that listens at 127.0.0.1:22"))
 	const image = "resource \"docker_image\" \"app\" { name = \"app:latest\" }\n"
 	box := func(name, more string) string {
 		return "resource \"docker_container\" \"" + name + "\" {\n  name = \"" + name + "\"\n  image = docker_image.app.image_id\n  " + more + "\n}\n"
@@ -42,6 +43,11 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 	l.write(image + box("one", "memory = 80") + box("three", "memory = 81") + box("two", "memory = 81"))
 	_, err = l.run(false)
 	if want := "docker_container.three and docker_container.two cannot both have port 81."; err == nil || !strings.Contains(explain(err).Error(), want) {
+		t.Errorf("the plan says %v, not %q", err, want)
+	}
+	l.write(image + box("one", "memory = 80") + box("two", "memory = 22"))
+	_, err = l.run(false)
+	if want := "docker_container.two cannot be created: port 22 is taken by a process that listens at 127.0.0.1:22."; err == nil || !strings.Contains(explain(err).Error(), want) {
 		t.Errorf("the plan says %v, not %q", err, want)
 	}
 	l.world.Stop("docker_container", "one")

@@ -68,6 +68,11 @@ func memory(mib int) string {
 	return strings.Replace(poolConfig, "default = 32", fmt.Sprintf("default = %d", mib), 1)
 }
 
+// otherNetwork is one more network of the stack.
+func otherNetwork(name string) string {
+	return fmt.Sprintf("resource \"docker_network\" %q {\n  name = \"NAME-%s\"\n}\n", name, name)
+}
+
 // runners run what a service runs for a recipe, each job on a machine that has
 // nothing yet: a new home, a new folder, no state.
 type runners struct {
@@ -95,9 +100,13 @@ func newRunners(t *testing.T, f *forge) *runners {
 mkdir -p "$HOME/go/bin" && cp %s "$HOME/go/bin/"`, version, gapoolBinary))
 	r.program("apt-get", `case "$*" in "-qq update" | "-qq install "*" curl jq openssh-client") ;; *) exit 1 ;; esac`)
 	for _, name := range []string{"curl", "git", "jq"} {
-		if _, err := exec.LookPath(name); err != nil {
+		path, err := exec.LookPath(name)
+		if err != nil {
 			t.Fatalf("%v; install it, or run make test, which does", err)
 		}
+		// Others on a machine can read the arguments of a process.
+		r.program(name, fmt.Sprintf(`case "$*" in *Bearer* | *%s* | *%s*) echo "a secret is an argument: %s $*" >&2; exit 1 ;; esac
+exec %s "$@"`, gitlabToken, poolToken, name, path))
 	}
 	return r
 }
@@ -353,8 +362,11 @@ func (g *githubActions) byHand(verb, digest, allow string) ran {
 
 // gitlabFile is .gitlab-ci.yml, as far as ours has it.
 type gitlabFile struct {
-	Stages    []string
-	Workflow  struct{ Rules []gitlabRule }
+	Stages   []string
+	Workflow struct {
+		AutoCancel map[string]string `yaml:"auto_cancel"`
+		Rules      []gitlabRule
+	}
 	Variables map[string]yaml.Node
 	Jobs      map[string]gitlabJob `yaml:",inline"`
 }
@@ -366,6 +378,7 @@ type gitlabJob struct {
 	Interruptible                      bool
 	ResourceGroup                      string   `yaml:"resource_group"`
 	BeforeScript                       []string `yaml:"before_script"`
+	Variables                          map[string]string
 	Rules                              []gitlabRule
 	Script                             []string
 }
@@ -426,6 +439,7 @@ func (g *gitlabCI) run(e event) ran {
 				m.env[name] = value.Value
 			}
 		}
+		maps.Copy(m.env, job.Variables)
 		maps.Copy(m.env, e.inputs)
 		maps.Copy(m.env, map[string]string{
 			"CI_PIPELINE_SOURCE": e.name, "CI_COMMIT_SHA": e.commit, "CI_DEFAULT_BRANCH": "main",
@@ -433,7 +447,7 @@ func (g *gitlabCI) run(e event) ran {
 			"CI_API_V4_URL": g.forge.url + "/api/v4", "CI_API_GRAPHQL_URL": g.forge.url + "/api/graphql",
 		})
 		if e.request != nil {
-			m.env["CI_MERGE_REQUEST_IID"] = fmt.Sprint(e.request.number)
+			m.env["CI_MERGE_REQUEST_IID"], m.env["CI_MERGE_REQUEST_TARGET_BRANCH_NAME"] = fmt.Sprint(e.request.number), "main"
 		} else {
 			m.env["CI_COMMIT_BRANCH"] = "main"
 		}
@@ -599,14 +613,65 @@ func review(t *testing.T, r *runners, s pipelines) {
 	succeeds(s.pushed(f.merge(request)), "apply")
 	limit("67108864")
 
-	t.Log("a request that changes nothing")
+	t.Log("a request that changes nothing, whose commits main has then in a row")
 	request = f.open("README.md", "Pools, and how to use them.\n")
 	wants(t, planned(request).body, "**No changes.**")
 	f.approve(request)
-	succeeds(s.pushed(f.merge(request)), "apply")
+	succeeds(s.pushed(f.mergeAs(request, rebased)), "apply")
 	if changes := r.engine.seen(); len(changes) > 0 {
 		t.Errorf("changed: %v", changes)
 	}
+
+	t.Log("the engine's machine is another one than the one that is known")
+	request = f.open("main.gapool.hcl", r.config(memory(72)))
+	known := r.ssh.known
+	r.ssh.known = newSSHServer(t, r.engine.host).known
+	r.ssh.known = strings.Fields(known)[0] + strings.TrimPrefix(r.ssh.known, strings.Fields(r.ssh.known)[0])
+	if o := s.requested(request, false); o.ok || !strings.Contains(o.log, "Host key verification failed") || len(f.plans(request)) > 0 {
+		t.Errorf("it is talked to all the same: %v", o)
+	}
+	r.ssh.known = known
+
+	t.Log("three requests of one main: the first is merged in one commit, the second's plan is of a main that is no more")
+	second, third := f.open("other.gapool.hcl", r.config(otherNetwork("second"))), f.open("third.gapool.hcl", r.config(otherNetwork("third")))
+	for _, m := range []*mergeRequest{request, second, third} {
+		planned(m)
+		f.approve(m)
+	}
+	succeeds(s.pushed(f.mergeAs(request, squashed)), "apply")
+	limit("75497472")
+	refused(s.pushed(f.merge(second)), "this is not the plan that was approved")
+	succeeds(s.byHand("apply", digest(t, succeeds(s.byHand("apply", "", ""), "apply")), ""), "apply")
+	r.engine.seen()
+	t.Log("the third, still behind main, is pushed again: its plan is of what main will be")
+	f.push(third, "third.gapool.hcl", r.config(otherNetwork("third")+"# again\n"))
+	if plan = planned(third); strings.Contains(plan.body, "destroyed") {
+		t.Errorf("it takes back what main has:\n%s", plan.body)
+	}
+	f.approve(third)
+	succeeds(s.pushed(f.merge(third)), "apply")
+	r.engine.seen()
+
+	t.Log("an apply fails halfway: what is mended goes the same way")
+	request = f.open("main.gapool.hcl", strings.Replace(r.config(memory(72)), `"sleep", "1000000"`, `"no-such-program"`, 1))
+	planned(request)
+	f.approve(request)
+	if o := s.pushed(f.merge(request)); o.ok || !strings.Contains(o.log, "no-such-program") {
+		t.Errorf("it succeeds: %v", o)
+	}
+	r.engine.seen()
+	request = f.open("main.gapool.hcl", r.config(memory(72)))
+	wants(t, planned(request).body, "docker_container.worker")
+	f.approve(request)
+	succeeds(s.pushed(f.merge(request)), "apply")
+	limit("75497472")
+
+	t.Log("an approval is taken back")
+	request = f.open("main.gapool.hcl", r.config(memory(76)))
+	planned(request)
+	f.approve(request)
+	f.dismiss(request)
+	refused(s.pushed(f.merge(request)), "Not applied: nobody approved the plan that the")
 
 	t.Log("between review and merge the world changes")
 	request = f.open("main.gapool.hcl", r.config(memory(80)))
@@ -642,7 +707,7 @@ func review(t *testing.T, r *runners, s pipelines) {
 	refused(s.byHand("destroy", digest(t, succeeds(s.byHand("destroy", "", ""), "apply")), ""), "-allow-data-loss", "docker_volume.results")
 	const volume = "docker_volume.results"
 	end := succeeds(s.byHand("destroy", "", volume), "apply")
-	wants(t, end, "**3 destroyed**", "DATA WILL BE LOST")
+	wants(t, end, "**5 destroyed**", "DATA WILL BE LOST")
 	succeeds(s.byHand("destroy", digest(t, end), volume), "apply")
 	r.nothingLeft()
 	if _, refused := r.ssh.seen(); refused > 0 {
@@ -765,6 +830,12 @@ func TestReviewsWithAtlantis(t *testing.T) {
 
 	t.Log("a comment chooses flags of the plan, and not every one")
 	wants(t, must(m, w.Plan.Steps, false, "-destroy", "-out=/tmp/elsewhere"), "-out=/tmp/elsewhere cannot be chosen here")
+	m.env["GAPOOL_OWNERS"], m.env["USER_NAME"] = "grace ada-2", "ada"
+	for _, flag := range []string{"-destroy", "-allow-data-loss=docker_volume.results"} {
+		wants(t, must(m, w.Plan.Steps, false, flag), flag+" cannot be chosen here by ada;")
+	}
+	must(m, w.Plan.Steps, true, "-replace=docker_container.worker")
+	m.env["USER_NAME"] = "grace"
 	must(m, w.Plan.Steps, true, "-destroy", "-allow-data-loss=docker_volume.results")
 	must(m, w.Apply.Steps, true)
 	r.nothingLeft()

@@ -37,8 +37,9 @@ type forge struct {
 type mergeRequest struct {
 	number    int
 	branch    string
-	merged    string // the commit that merged it
-	head      string // then
+	merged    string // the commit that main came to by it
+	as        string // how
+	head      string // of its branch then
 	comments  []*comment
 	approvals []approval
 }
@@ -49,7 +50,25 @@ type comment struct {
 	created, edited      string // the last is empty where nobody edited it
 }
 
-type approval struct{ by, at string }
+type approval struct {
+	by, at    string
+	dismissed bool
+}
+
+// push pushes one file to the branch of a request, which stays where it left
+// main.
+func (f *forge) push(r *mergeRequest, file, text string) {
+	f.t.Helper()
+	git(f.t, f.clone, "checkout", "--quiet", "-B", r.branch, "origin/"+r.branch)
+	f.commit(r.branch, file, text)
+}
+
+// How a request is merged.
+const (
+	merged   = "merge"
+	squashed = "squash" // its commits into one
+	rebased  = "rebase" // its commits in a row; GitLab calls it a fast-forward
+)
 
 func newForge(t *testing.T, bot string, handler func(*forge) http.Handler) *forge {
 	t.Helper()
@@ -111,12 +130,25 @@ func (f *forge) open(file, text string) *mergeRequest {
 // merge merges a request and returns the commit that main is at then.
 func (f *forge) merge(r *mergeRequest) string {
 	f.t.Helper()
+	return f.mergeAs(r, merged)
+}
+
+func (f *forge) mergeAs(r *mergeRequest, how string) string {
+	f.t.Helper()
 	git(f.t, f.clone, "checkout", "--quiet", "-B", "main", "origin/main")
-	git(f.t, f.clone, "merge", "--quiet", "--no-ff", "--message=Merge "+r.branch, "origin/"+r.branch)
+	switch how {
+	case squashed:
+		git(f.t, f.clone, "merge", "--quiet", "--squash", "origin/"+r.branch)
+		git(f.t, f.clone, "commit", "--quiet", "--message=Change all at once")
+	case rebased:
+		git(f.t, f.clone, "merge", "--quiet", "--ff-only", "origin/"+r.branch)
+	default:
+		git(f.t, f.clone, "merge", "--quiet", "--no-ff", "--message=Merge "+r.branch, "origin/"+r.branch)
+	}
 	git(f.t, f.clone, "push", "--quiet", "origin", "main")
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	r.merged, r.head = git(f.t, f.clone, "rev-parse", "HEAD"), git(f.t, f.clone, "rev-parse", "origin/"+r.branch)
+	r.as, r.merged, r.head = how, git(f.t, f.clone, "rev-parse", "HEAD"), git(f.t, f.clone, "rev-parse", "origin/"+r.branch)
 	return r.merged
 }
 
@@ -129,6 +161,15 @@ func (f *forge) approve(r *mergeRequest) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r.approvals = append(r.approvals, approval{by: "grace", at: f.time()})
+}
+
+// dismiss takes the approvals back.
+func (f *forge) dismiss(r *mergeRequest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range r.approvals {
+		r.approvals[i].dismissed = true
+	}
 }
 
 // write adds a comment; the handlers hold the lock.
@@ -271,11 +312,25 @@ func github(f *forge) http.Handler {
 				}
 			})},
 			"latestOpinionatedReviews": object{"nodes": list(m.approvals, func(a approval) object {
-				return object{"state": "APPROVED", "submittedAt": a.at}
+				state := "APPROVED"
+				if a.dismissed {
+					state = "DISMISSED"
+				}
+				return object{"state": state, "submittedAt": a.at}
 			})},
 		}}}})
 	})
 	return mux
+}
+
+// elsewhere is a time as the REST API writes it where the service is set to
+// another zone, which is west of that of the GraphQL API here.
+func elsewhere(t *testing.T, at string) string {
+	parsed, err := time.Parse(time.RFC3339, at)
+	if err != nil {
+		t.Error(err)
+	}
+	return parsed.In(time.FixedZone("", -5*3600-1800)).Format("2006-01-02T15:04:05.000-07:00")
 }
 
 // gitlabToken is the project's access token.
@@ -327,17 +382,25 @@ func gitlab(f *forge) http.Handler {
 		answer(w, note(c))
 	})
 	handle("GET "+project+"/merge_requests/{n}/approvals", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, object{"approved_by": list(f.request(r.PathValue("n")).approvals, func(a approval) object {
-			return object{"user": user(a.by), "approved_at": a.at}
+		valid := slices.DeleteFunc(slices.Clone(f.request(r.PathValue("n")).approvals), func(a approval) bool { return a.dismissed })
+		answer(w, object{"approved_by": list(valid, func(a approval) object {
+			return object{"user": user(a.by), "approved_at": elsewhere(f.t, a.at)}
 		})})
 	})
 	handle("GET "+project+"/repository/commits/{sha}/merge_requests", func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("state") != "merged" {
 			f.t.Errorf("asked for %s", r.URL)
 		}
-		merged := slices.DeleteFunc(slices.Clone(f.requests), func(m *mergeRequest) bool { return m.merged == "" })
-		answer(w, list(merged, func(m *mergeRequest) object {
-			return object{"iid": m.number, "state": "merged", "target_branch": "main", "sha": m.head, "merge_commit_sha": m.merged, "squash_commit_sha": nil}
+		done := slices.DeleteFunc(slices.Clone(f.requests), func(m *mergeRequest) bool { return m.merged == "" })
+		answer(w, list(done, func(m *mergeRequest) object {
+			o := object{"iid": m.number, "state": "merged", "target_branch": "main", "sha": m.head, "merge_commit_sha": nil, "squash_commit_sha": nil}
+			switch m.as {
+			case merged:
+				o["merge_commit_sha"] = m.merged
+			case squashed:
+				o["squash_commit_sha"] = m.merged
+			}
+			return o
 		}))
 	})
 	handle("POST /api/graphql", func(w http.ResponseWriter, r *http.Request) {

@@ -88,6 +88,10 @@ type World struct {
 	// Held finds the objects of a kind, ours or not, that have what clashes with a
 	// claim that a table's Exclusive names, now and while they run: a published port.
 	Held func(kind string, claim schema.Claim) []Ref
+	// Busy says in words what else on the engine's machine, that is no object, has
+	// what clashes with such a claim and keeps it when the objects are gone that goes
+	// reports. It is "" where nothing does or where that cannot be known for certain.
+	Busy func(kind string, claim schema.Claim, goes func(Ref) bool) string
 	// Warnings are for the person, such as a cluster that could not be asked.
 	Warnings []string
 }

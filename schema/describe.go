@@ -68,8 +68,9 @@ type VariableDescription struct {
 func (c *Config) Describe() Description {
 	m := c.Root
 	d := Description{Root: ModuleDescription{}}
-	if len(m.Providers) > 0 {
-		d.Providers = map[string]ProviderDescription{}
+	d.Providers = map[string]ProviderDescription{}
+	for _, r := range m.Resources {
+		d.Providers[r.Provider] = ProviderDescription{Name: r.Provider} // what has no block is as the docker command has it
 	}
 	for key, p := range m.Providers {
 		d.Providers[key] = ProviderDescription{Name: p.Name, Alias: p.Alias, Expressions: describeBody(p.Body, p.Type.Attrs)}
@@ -111,7 +112,8 @@ func (c *Config) Describe() Description {
 	return d
 }
 
-// describeBody describes arguments and nested blocks by the table.
+// describeBody describes arguments and nested blocks by the table. As in
+// Terraform's types a block that may be written once only is a list, too.
 func describeBody(body hcl.Body, attrs []Attr) map[string]any {
 	spec := objectSpec(attrs)
 	content, _, _ := body.PartialContent(hcldec.ImpliedSchema(spec)) // what is wrong was told when it was read
@@ -134,8 +136,6 @@ func describeBody(body hcl.Body, attrs []Attr) map[string]any {
 				pair = describeBody(b.Body, []Attr{{Name: row.Pairs.Key, Type: cty.String, Required: true}, {Name: row.Pairs.Value, Type: cty.String, Required: true, Sensitive: row.Sensitive}})
 			}
 			out[b.Type] = append(list, pair)
-		case row.Block.Nesting == Single:
-			out[b.Type] = describeBody(b.Body, row.Block.Attrs)
 		case row.Block.Nesting == Map:
 			m, _ := out[b.Type].(map[string]any)
 			if m == nil {
@@ -168,7 +168,7 @@ func describeExpr(expr hcl.Expression, secret bool) map[string]any {
 }
 
 // referencesOf writes references as Terraform lists them: what is referred to,
-// then the resource that it belongs to.
+// then what it is a part of, up to the variable or the resource.
 func referencesOf(ts []hcl.Traversal) []string {
 	var out []string
 	add := func(s string) {
@@ -178,9 +178,11 @@ func referencesOf(ts []hcl.Traversal) []string {
 	}
 	refs, _ := References(ts)
 	for _, ref := range refs {
-		add(Written(ref.Traversal))
+		whole := len(ref.Traversal) - len(ref.rest)
+		for n := len(ref.Traversal); n >= whole; n-- {
+			add(Written(ref.Traversal[:n]))
+		}
 		if ref.Kind == RefResource {
-			add(ref.Addr.String())
 			add(ref.Addr.Block().String())
 		}
 	}
@@ -207,7 +209,7 @@ func Written(t hcl.Traversal) string {
 		case hcl.TraverseIndex:
 			switch s.Key.Type() {
 			case cty.String:
-				b.WriteString(`["` + s.Key.AsString() + `"]`)
+				b.WriteString("[" + quote(s.Key.AsString()) + "]")
 			case cty.Number:
 				b.WriteString("[" + s.Key.AsBigFloat().Text('f', 0) + "]")
 			}

@@ -53,6 +53,11 @@ func (l *loader) variable(b *hcl.Block) hcl.Diagnostics {
 	}
 	if a, ok := content.Attributes["default"]; ok && !diags.HasErrors() {
 		v.Default, d = v.defaultValue(a)
+		if v.Sensitive {
+			for _, problem := range d { // the line of the default is not quoted
+				problem.Subject, problem.Context, problem.Expression = v.Range.Ptr(), nil, nil
+			}
+		}
 		diags = append(diags, d...)
 	}
 	for _, inner := range content.Blocks {

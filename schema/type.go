@@ -60,6 +60,10 @@ type Type struct {
 	// volumes that a container mounts. It is given the normal form without
 	// marks, parts of which may be unknown.
 	Brings func(cty.Value) []Named
+	// Mentions names the objects of other types that a value names where a word may
+	// also be something else, so that no row's Names says it: a container's
+	// network_mode. It is given what Brings is given.
+	Mentions func(cty.Value) []Named
 	// Derive fills computed attributes that follow from the configuration and
 	// from files, such as the hash of a build's inputs; dir is the folder that
 	// relative paths start from. It must not ask the engine.
@@ -142,8 +146,9 @@ type Attr struct {
 	// Volatile values may differ at each reading (an address): never compared,
 	// unknown after any change.
 	Volatile bool
-	// Local values are what one engine calls the object (an ID): another engine
-	// calls an equal one otherwise, so they say nothing of what a plan decides.
+	// Local values are what one engine calls the object (an ID), or where one
+	// machine keeps what it is made from (a path): elsewhere an equal one has
+	// others, so they say nothing of what a plan decides.
 	Local bool
 	// Addition marks what Terraform's Docker provider does not have.
 	Addition bool
@@ -218,12 +223,14 @@ type Naming struct{ Type, ID string }
 // Named is an object of a type by its name.
 type Named struct{ Type, Name string }
 
-// Named are the objects of other types that a value names, in the order of the
-// table. It is given the normal form without marks, parts of which may be unknown.
+// Named are the objects that a value names, in the order of the table, then
+// those of Mentions and of Brings. It is given the normal form without marks, parts of which may be unknown.
 func (t *Type) Named(v cty.Value) []Named {
 	out := named(t.Attrs, v)
-	if t.Brings != nil && v.IsKnown() && !v.IsNull() {
-		out = append(out, t.Brings(v)...)
+	for _, more := range []func(cty.Value) []Named{t.Mentions, t.Brings} {
+		if more != nil && v.IsKnown() && !v.IsNull() {
+			out = append(out, more(v)...)
+		}
 	}
 	return out
 }

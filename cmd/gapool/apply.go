@@ -32,7 +32,7 @@ func (c *cli) destroyCmd() *cobra.Command {
 func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 	var f planFlags
 	var autoApprove bool
-	var digest string
+	var digest digestFlag
 	cmd := &cobra.Command{
 		Use:   verb,
 		Short: short,
@@ -52,7 +52,7 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 			ctx, stop, release := c.interrupts(cmd.Context())
 			defer release()
 			if len(args) == 1 {
-				return c.applyFile(ctx, stop, cmd, &f, args[0])
+				return c.applyFile(ctx, stop, cmd, &f, args[0], digest)
 			}
 			s, err := c.open(f.stateDir)
 			if err != nil {
@@ -66,7 +66,7 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 	}
 	f.register(cmd.Flags(), destroys)
 	c.registerReport(cmd)
-	cmd.Flags().StringVar(&digest, "digest", "", "apply only the plan that has this digest, sha256:…, which gapool plan -out and gapool show print; it is the approval")
+	cmd.Flags().Var(&digest, "digest", "apply only the plan that has this digest, which gapool plan -out, plan -markdown and show -markdown print; it is the approval")
 	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
 	return cmd
 }
@@ -124,7 +124,7 @@ func calm(ctx context.Context, stop <-chan struct{}) (context.Context, context.C
 }
 
 // apply plans, asks and carries the plan out.
-func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool, digest string) error {
+func (s *session) apply(ctx context.Context, stop <-chan struct{}, f *planFlags, verb string, autoApprove bool, digest digestFlag) error {
 	quiet, end := calm(ctx, stop)
 	defer end()
 	p, err := f.make(quiet, s, verb, nil)

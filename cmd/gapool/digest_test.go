@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -244,6 +245,97 @@ func TestDigestIsOfWhatIsInIt(t *testing.T) {
 				t.Error("the digest is the same")
 			}
 		})
+	}
+}
+
+// TestDigestIsNotOfWhereItIsMade changes what another checkout of the same
+// commit, or another machine, has otherwise.
+func TestDigestIsNotOfWhereItIsMade(t *testing.T) {
+	home := t.TempDir()
+	text := strings.Join(lab, "\n\n") + "\n"
+	must := func(b *bench, err error) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	instead := func(old, new string) func(*bench) {
+		return func(b *bench) {
+			if !strings.Contains(text, old) {
+				b.t.Fatalf("there is no %q", old)
+			}
+			b.arrange([]string{strings.ReplaceAll(text, old, new)})
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(*bench)
+		flags  []string
+	}{
+		"an umask": {change: func(b *bench) {
+			must(b, os.Chmod(filepath.Join(b.dir, "image"), 0o775))
+			must(b, os.Chmod(filepath.Join(b.dir, "image/app"), 0o664))
+			must(b, os.Chmod(filepath.Join(b.dir, "image/Dockerfile"), 0o644))
+			must(b, os.Chmod(filepath.Join(b.dir, "motd.txt"), 0o666))
+		}},
+		"a time of files": {change: func(b *bench) {
+			must(b, os.Chtimes(filepath.Join(b.dir, "image/app"), time.Unix(1, 0), time.Unix(1, 0)))
+		}},
+		"an absolute path":          {change: instead(`"./image"`, `"${abspath(path.module)}/image"`)},
+		"a path of another form":    {change: instead(`"./image"`, `"image"`)},
+		"ends of lines":             {change: instead("\n", "\r\n")},
+		"comments":                  {change: instead("\n\n", "\n\n# why\n/* because */ // so\n")},
+		"words that decide nothing": {change: instead(`variable "workers" { type = number }`, "variable \"workers\" {\n  description = \"How many.\"\n  type        = number\n}")},
+		"another way to write it":   {change: instead(`memory = "1g"`, `memory = 1024`)},
+		"a local value less":        {change: instead("local.motd", `"hello"`)},
+		"how it is carried out":     {flags: []string{"-parallelism=1", "-lock-timeout=1m", "-input=false", "-no-color"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, err := os.MkdirTemp(home, "lab")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := newBench(t, dir)
+			was := b.digest(labPlans["create"]...)
+			if c.change != nil {
+				c.change(b)
+			}
+			if b.digest(append(c.flags, labPlans["create"]...)...) != was {
+				t.Error("the digest is another one")
+			}
+		})
+	}
+}
+
+// What an image is built from is approved also where its arguments are known
+// after the apply only: build_inputs is not known then.
+func TestFilesOfAnImageWhoseArgumentsAreNotKnown(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.arrange([]string{`gapool { stack = "lab" }
+resource "docker_image" "base" {
+  name = "base:1"
+  build { context = "./image" }
+}
+resource "docker_image" "app" {
+  name = "app:1"
+  build {
+    context    = "./app"
+    build_args = { BASE = docker_image.base.image_id }
+  }
+}`})
+	if err := os.Mkdir(filepath.Join(b.dir, "app"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.file("app/Dockerfile", "ARG BASE\nFROM $BASE\n")
+	was := b.digest()
+	b.file("app/Dockerfile", "ARG BASE\nFROM $BASE\nRUN rm -rf /\n")
+	if code, out := b.run("apply", "kept"); code != 1 || !strings.Contains(out, "docker_image.app") || !strings.Contains(out, "nothing was changed") {
+		t.Errorf("the kept plan of other files: exit code %d\n%s", code, out)
+	}
+	if b.digest() == was {
+		t.Error("with other files the digest is the same")
+	}
+	b.must("apply", "kept")
+	if out := b.must("plan"); !strings.Contains(out, "No changes.") {
+		t.Errorf("the second plan is\n%s", out)
 	}
 }
 

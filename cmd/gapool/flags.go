@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/mattn/go-shellwords"
@@ -48,7 +49,7 @@ func (c *cli) moreArgs(root *cobra.Command, args []string) ([]string, error) {
 		p := shellwords.NewParser()
 		words, err := p.Parse(text)
 		if err != nil || p.Position >= 0 { // it stops at a ';' or '|' and says no more
-			return nil, fmt.Errorf("%s=%s is not what a shell takes for words: close each quote, and quote ; & | < > ( )", name, text)
+			return nil, fmt.Errorf("%s is not what a shell takes for words: close each quote, and quote ; & | < > ( )", name) // a secret may be in it
 		}
 		out = append(out, twoDashes(words)...)
 		c.moreFrom = append(c.moreFrom, name)
@@ -59,6 +60,10 @@ func (c *cli) moreArgs(root *cobra.Command, args []string) ([]string, error) {
 // flagError names the flags that a verb has where one is asked for that it does
 // not have.
 func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) && invalid.GetFlag().Name == "var" { // what was typed may be a secret
+		return fmt.Errorf("%s: -var: %w", cmd.CommandPath(), invalid.Unwrap())
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return fmt.Errorf("%s: %w", cmd.CommandPath(), err)
@@ -150,6 +155,23 @@ func (f *onFailureFlag) Set(s string) error {
 	default:
 		return errors.New("write -on-failure=continue or -on-failure=rollback")
 	}
+}
+
+// digestFlag is a digest, whole. An empty one is a mistake and not as if there
+// were none: a script that did not find it must not apply what comes.
+type digestFlag string
+
+var aDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func (f *digestFlag) String() string { return string(*f) }
+func (f *digestFlag) Type() string   { return "sha256:…" }
+
+func (f *digestFlag) Set(s string) error {
+	if !aDigest.MatchString(s) {
+		return errors.New("write -digest=sha256:… with all 64 digits, as gapool plan -out, plan -markdown and show -markdown print it")
+	}
+	*f = digestFlag(s)
+	return nil
 }
 
 // addrFlags are addresses or groups, one for each time the flag is given.

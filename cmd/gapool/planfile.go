@@ -52,17 +52,22 @@ func (s *session) savePlan(p *planned, f *planFlags, out string) error {
 }
 
 // approvedBy holds the plan to the digest of the one that was approved.
-func (s *session) approvedBy(digest string, p *planned, f *planFlags) error {
+func (s *session) approvedBy(digest digestFlag, p *planned, f *planFlags) error {
 	file, err := s.write(p, f.kept())
 	if err != nil {
 		return err
 	}
-	is, err := file.Digest(s.typeOf)
+	return s.approvedAs(digest, file, "this", "What would be done now stands above: plan again, with the same flags, and have that approved")
+}
+
+// approvedAs refuses a plan, called what, that has another digest.
+func (c *cli) approvedAs(digest digestFlag, file *planfile.File, what, next string) error {
+	is, err := file.Digest(c.typeOf)
 	if err != nil {
 		return err
 	}
-	if is != digest {
-		return fmt.Errorf("this is not the plan that was approved: its digest is %s and not %s; nothing was changed. Plan again, with the same flags, and have that approved", is, digest)
+	if is != string(digest) {
+		return fmt.Errorf("%s is not the plan that was approved: its digest is %s and not %s; nothing was changed. %s", what, is, digest, next)
 	}
 	return nil
 }
@@ -117,11 +122,11 @@ func (f *planFlags) again(file *planfile.File) error {
 var own = map[string]bool{
 	"var": true, "var-file": true, "parallelism": true, "lock-timeout": true, "state-dir": true,
 	"input": true, "auto-approve": true, "chdir": true, "workspace": true, "no-color": true,
-	"json": true, "concise": true, "full": true,
+	"json": true, "concise": true, "full": true, "digest": true,
 }
 
 // applyFile does what a kept plan says, or nothing.
-func (c *cli) applyFile(ctx context.Context, stop <-chan struct{}, cmd *cobra.Command, f *planFlags, name string) error {
+func (c *cli) applyFile(ctx context.Context, stop <-chan struct{}, cmd *cobra.Command, f *planFlags, name string, digest digestFlag) error {
 	var foreign []string
 	cmd.Flags().Visit(func(flag *pflag.Flag) {
 		if !own[flag.Name] {
@@ -134,6 +139,11 @@ func (c *cli) applyFile(ctx context.Context, stop <-chan struct{}, cmd *cobra.Co
 	file, err := planfile.Read(c.path(name))
 	if err != nil {
 		return err
+	}
+	if digest != "" {
+		if err := c.approvedAs(digest, file, name, "What it does is shown by gapool show "+shellWord(name)); err != nil {
+			return err
+		}
 	}
 	s, err := c.open(f.stateDir)
 	if err != nil {

@@ -59,7 +59,7 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 	if err != nil {
 		return err
 	}
-	addrs, recorded := s.recorded(loaded.State)
+	known, recorded := recordedObjects(loaded.State)
 	engines, keys, err := s.engines(vars, loaded.State)
 	if err != nil {
 		if len(missing) > 0 {
@@ -82,9 +82,9 @@ func (s *session) status(ctx context.Context, flags varFlags) error {
 			fmt.Fprintln(s.stderr, "Warning:", view.PrintableLines(w))
 		}
 		for _, o := range world.Objects {
-			row := view.StatusRow{Address: addrs[recordKey{key, o.Kind, o.ID}], Object: o, Node: node(o)}
-			if row.Address == "" {
-				row.Address = view.PrintableLines(o.Owner.Address)
+			row := view.StatusRow{Address: view.PrintableLines(o.Owner.Address), Object: o, Node: node(o)}
+			if k, ok := known[recordKey{key, o.Kind, o.ID}]; ok {
+				row.Address, row.Sensitive = k.address, k.record.Sensitive
 			}
 			rows = append(rows, row)
 		}
@@ -112,18 +112,24 @@ func node(o *providers.Object) string {
 // recordKey is an object on the engine of a provider configuration.
 type recordKey struct{ provider, kind, id string }
 
-// recorded returns which address an object is recorded at, and what to look for
-// by provider configuration.
-func (s *session) recorded(st *state.State) (map[recordKey]string, map[string][]providers.Ref) {
-	addrs, refs := map[recordKey]string{}, map[string][]providers.Ref{}
+// recordedAs is the record of an object and its address.
+type recordedAs struct {
+	address string
+	record  *state.Record
+}
+
+// recordedObjects returns how objects are recorded, and what to look for by
+// provider configuration.
+func recordedObjects(st *state.State) (map[recordKey]recordedAs, map[string][]providers.Ref) {
+	known, refs := map[recordKey]recordedAs{}, map[string][]providers.Ref{}
 	for _, a := range st.Addrs() {
 		rec := st.Records[a]
 		for _, o := range rec.Objects() {
-			addrs[recordKey{rec.Provider, rec.Kind, o.ID}] = a.String()
+			known[recordKey{rec.Provider, rec.Kind, o.ID}] = recordedAs{a.String(), rec}
 			refs[rec.Provider] = append(refs[rec.Provider], providers.Ref{Kind: rec.Kind, ID: o.ID, Name: o.Name})
 		}
 	}
-	return addrs, refs
+	return known, refs
 }
 
 // engines returns the engines that the configuration and the state name, not

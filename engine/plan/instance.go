@@ -537,6 +537,9 @@ func (p *planner) unwanted(addr schema.Addr, k *known) {
 			p.surplus(addr, f)
 		}
 		c.Object, c.Adopted = k.objects[0].obj, !k.objects[0].recorded
+		if t.Virtual {
+			c.Adopted = k.record == nil // which has no object in it
+		}
 		if c.Object.Attrs != cty.NilVal {
 			c.Before = hideLike(t, shown(t, k.record, secrets(k.record, k.objects[0]), c.Object.Attrs), nil)
 		}

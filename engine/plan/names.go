@@ -125,28 +125,31 @@ func (p *planner) refuseSwaps() {
 // occupied refuses what only one object of an engine can have at a time and another
 // one has that the plan leaves where it is. What is a secret is not looked for.
 func (p *planner) occupied(context.Context) {
-	goes := map[string]bool{}
+	gone := map[string]bool{}
 	for _, c := range p.plan.Changes {
 		if c.Object != nil && (c.Action == engine.Delete || c.Action.Replaces()) {
-			goes[refKey(c.Object.Kind, c.Object.ID)] = true
+			gone[refKey(c.Object.Kind, c.Object.ID)] = true
 		}
 	}
 	for _, e := range p.extras {
-		goes[refKey(e.obj.Kind, e.obj.ID)] = true
+		gone[refKey(e.obj.Kind, e.obj.ID)] = true
 	}
+	goes := func(r providers.Ref) bool { return gone[refKey(r.Kind, r.ID)] }
 	for _, c := range p.plan.Changes {
 		w := p.worlds[c.Provider]
 		if c.Type.Exclusive == nil || w == nil || w.Held == nil || c.Action != engine.Create && !c.Action.Replaces() {
 			continue
 		}
 		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
-			for _, by := range w.Held(c.Type.Name, claim) {
-				if goes[refKey(by.Kind, by.ID)] {
-					continue
-				}
+			held := w.Held(c.Type.Name, claim)
+			if i := slices.IndexFunc(held, func(by providers.Ref) bool { return !goes(by) }); i >= 0 {
+				by := held[i]
 				p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: the %s %q runs and has %s. Choose another one, or stop that %s first.",
 					c.Addr, by.Kind, by.Name, claim, by.Kind)
-				break
+			} else if len(held) == 0 && w.Busy != nil {
+				if by := w.Busy(c.Type.Name, claim, goes); by != "" {
+					p.errorf(p.blockRange(c.Addr), "It is taken", "%s cannot be created: %s is taken by %s. Choose another one, or end that process first.", c.Addr, claim, by)
+				}
 			}
 		}
 	}

@@ -55,12 +55,26 @@ func (p *planner) steps(context.Context) {
 	if p.giveWay(cycle); p.again {
 		return
 	}
-	names := make([]string, len(cycle))
+	ring := make([]string, len(cycle))
 	for i, s := range cycle {
-		names[i] = string(s.Verb) + " " + s.Addr.String()
+		ring[i] = string(s.Verb) + " " + s.Addr.String()
+	}
+	ring = append(ring, ring[0])
+	for i, s := range cycle {
+		if next := cycle[(i+1)%len(cycle)]; s.Change != nil && next.Change != nil && names(s.Change, next.Change) {
+			p.errorf(p.blockRange(s.Addr), "They wait for each other", "%s names %s, which has to be there first, and that one comes after it: %s. Let one of them do without the other.",
+				s.Addr, next.Addr, strings.Join(ring, " needs "))
+			return
+		}
 	}
 	p.errorf(nil, "The steps wait for each other",
-		"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(names, " needs "))
+		"This is a mistake in gapool, nothing was changed: %s. Splitting the change in two applies avoids it.", strings.Join(ring, " needs "))
+}
+
+// names reports whether what a change makes names what another one makes by a word.
+func names(c, other *engine.Change) bool {
+	return c.Provider == other.Provider &&
+		slices.Contains(c.Type.Named(schema.Bare(c.After)), schema.Named{Type: other.Type.Name, Name: nameOf(schema.Bare(other.After))})
 }
 
 // giveWay lets one object in the cycle be deleted before its successor is made,

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
@@ -54,7 +55,7 @@ type decidedStep struct {
 // typeOf finds a table by its name.
 func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 	d := decision{
-		Stack: f.Stack, Workspace: f.Workspace, Mode: f.Mode, Options: f.Options,
+		Stack: f.Stack, Workspace: f.Workspace, Mode: f.Mode, Options: f.Options.inOrder(),
 		Changes: []decidedChange{}, Steps: []decidedStep{}, Outputs: []output{},
 	}
 	for i := range f.Changes {
@@ -96,13 +97,62 @@ func (f *File) Digest(typeOf func(string) *schema.Type) (string, error) {
 	return fmt.Sprintf("sha256:%x", sha256.Sum256(data)), nil
 }
 
-// portable are the attributes that are the same on another engine.
+// inOrder are the options however they were typed.
+func (o Options) inOrder() Options {
+	o.Targets, o.Replace = slices.Compact(slices.Sorted(slices.Values(o.Targets))), slices.Compact(slices.Sorted(slices.Values(o.Replace)))
+	o.AllowDataLoss = slices.Compact(slices.SortedFunc(slices.Values(o.AllowDataLoss), schema.CompareAddr))
+	return o
+}
+
+// portable are the attributes that are the same on another engine and in
+// another folder.
 func portable(raw json.RawMessage, t *schema.Type) map[string]json.RawMessage {
-	all := fields(raw)
-	for i := range t.Attrs {
-		if a := &t.Attrs[i]; a.Local || a.Volatile {
+	return carried(fields(raw), t.Attrs)
+}
+
+// carried takes from an object what only one place knows, in its blocks too.
+func carried(all map[string]json.RawMessage, attrs []schema.Attr) map[string]json.RawMessage {
+	for i := range attrs {
+		a := &attrs[i]
+		raw, ok := all[a.Name]
+		switch {
+		case !ok:
+		case a.Local || a.Volatile:
 			delete(all, a.Name)
+		case a.Block != nil:
+			all[a.Name] = carriedBlocks(raw, a.Block)
 		}
 	}
 	return all
+}
+
+// carriedBlocks does so in one block, in a list or in a map of them. What is
+// hidden, unknown or null stays as it is.
+func carriedBlocks(raw json.RawMessage, b *schema.Block) json.RawMessage {
+	one := func(raw json.RawMessage) json.RawMessage {
+		if all := fields(raw); len(all) > 0 {
+			raw, _ = json.Marshal(carried(all, b.Attrs)) // its values are JSON already
+		}
+		return raw
+	}
+	var list []json.RawMessage
+	switch {
+	case b.Nesting == schema.Single:
+		return one(raw)
+	case b.Nesting == schema.Map:
+		all := fields(raw)
+		if len(all) == 0 {
+			return raw
+		}
+		for label := range all {
+			all[label] = one(all[label])
+		}
+		raw, _ = json.Marshal(all)
+	case json.Unmarshal(raw, &list) == nil && len(list) > 0:
+		for i := range list {
+			list[i] = one(list[i])
+		}
+		raw, _ = json.Marshal(list)
+	}
+	return raw
 }

@@ -42,7 +42,7 @@ func approved() *File {
 			},
 			{
 				Addr: image, Kind: "docker_image", Provider: "docker", Action: engine.Create, Before: raw(`null`),
-				After: raw(`{"id":{"$unknown":true},"name":"app:1","build_inputs":"sha256:2","repo_digest":"app@sha256:3"}`),
+				After: raw(`{"id":{"$unknown":true},"name":"app:1","build":{"context":"/home/ada/image","target":"run","secrets":[{"id":"key","src":"/home/ada/key"}]},"build_inputs":"sha256:2","repo_digest":"app@sha256:3"}`),
 			},
 			{
 				Addr: old, Kind: "docker_volume", Provider: "docker", Action: engine.Delete, Cause: engine.NotConfigured,
@@ -78,7 +78,13 @@ func digestTypes(name string) *schema.Type {
 		"docker_container": {Name: name, Attrs: []schema.Attr{
 			local("id"), attr("name"), attr("image"), {Name: "address", Type: cty.String, Computed: true, Volatile: true}, {Name: "env", Type: cty.Map(cty.String)},
 		}},
-		"docker_image":  {Name: name, ByName: true, Attrs: []schema.Attr{local("id"), attr("name"), attr("build_inputs"), attr("repo_digest")}},
+		"docker_image": {Name: name, ByName: true, Attrs: []schema.Attr{
+			local("id"), attr("name"), attr("build_inputs"), attr("repo_digest"),
+			{Name: "build", Block: &schema.Block{Nesting: schema.Single, Attrs: []schema.Attr{
+				local("context"), attr("target"),
+				{Name: "secrets", Block: &schema.Block{Nesting: schema.List, Attrs: []schema.Attr{attr("id"), local("src")}}},
+			}}},
+		}},
 		"docker_volume": {Name: name, HoldsData: true, Attrs: []schema.Attr{local("id"), local("mountpoint"), attr("name")}},
 	}[name]
 }
@@ -129,6 +135,8 @@ func TestDigestCovers(t *testing.T) {
 		"change.After: what is known afterwards only": func(f *File) { replace(&f.Changes[0].After, `"image":{"$unknown":true}`, `"image":"sha256:1"`) },
 		"change.After: an attribute is left out":      func(f *File) { replace(&f.Changes[0].After, `,"env":{"LEVEL":"debug","TOKEN":{"$sensitive":1}}`, ``) },
 		"change.After: what the image is built from":  func(f *File) { replace(&f.Changes[1].After, `sha256:2`, `sha256:9`) },
+		"change.After: in a block":                    func(f *File) { replace(&f.Changes[1].After, `"target":"run"`, `"target":"test"`) },
+		"change.After: in a list of blocks":           func(f *File) { replace(&f.Changes[1].After, `"id":"key"`, `"id":"lock"`) },
 		"change.After: what the image resolves to":    func(f *File) { replace(&f.Changes[1].After, `sha256:3`, `sha256:9`) },
 		"change.After: whether a secret changes":      func(f *File) { replace(&f.Changes[0].After, `{"$sensitive":1}`, `{"$sensitive":0}`) },
 		"change.After: whether there is a secret":     func(f *File) { replace(&f.Changes[0].After, `{"$sensitive":1}`, `null`) },
@@ -184,6 +192,9 @@ func TestDigestCovers(t *testing.T) {
 
 		"change.Before: an ID":            func(f *File) { replace(&f.Changes[0].Before, `0a1b`, `9f8e`) },
 		"change.Before: an address":       func(f *File) { replace(&f.Changes[0].Before, `172.17.0.2`, `172.17.0.9`) },
+		"change.After: a path in a block": func(f *File) { replace(&f.Changes[1].After, `/home/ada/image`, `/builds/7/image`) },
+		"change.After: a path in a list":  func(f *File) { replace(&f.Changes[1].After, `/home/ada/key`, `/builds/7/key`) },
+		"change.After: no path in a list": func(f *File) { replace(&f.Changes[1].After, `,"src":"/home/ada/key"`, ``) },
 		"change.Before: an absolute path": func(f *File) { replace(&f.Changes[2].Before, `/var/lib/docker`, `/srv/docker`) },
 
 		"engineObject.Kind":  func(f *File) { f.Steps[2].Target.Kind = "x" },

@@ -27,6 +27,7 @@ type connection struct {
 	client *client.Client
 	info   providers.Info
 	config *configfile.ConfigFile
+	own    bool // see ownMachine
 }
 
 // target is where to look for an engine.
@@ -60,7 +61,7 @@ func connect(ctx context.Context, cfg cty.Value) (*connection, error) {
 	if err != nil {
 		return nil, t.fail(errors.Join(err, c.Close()))
 	}
-	return &connection{client: c, config: conf, info: providers.Info{
+	return &connection{client: c, config: conf, own: ownMachine(info, t.host, "/"), info: providers.Info{
 		ID: info.ID, Host: t.host, Version: info.ServerVersion, API: c.ClientVersion(), CPUs: info.NCPU, Memory: info.MemTotal,
 		GPUs: gpusOf(info, t.host, "/"),
 	}}, nil

@@ -41,6 +41,7 @@ func TestHeldPortsAreThoseOfRunningContainers(t *testing.T) {
 		}},
 		{ID: "3", Names: []string{"/one"}, State: container.StateRunning, Ports: []container.Port{{IP: "127.0.0.1", PrivatePort: 80, PublicPort: 7070, Type: "tcp"}}},
 		{ID: "4", Names: []string{"/two"}, State: container.StateRunning, Ports: []container.Port{{IP: "127.0.0.2", PrivatePort: 80, PublicPort: 7070, Type: "tcp"}}},
+		{ID: "5", Names: []string{"/still"}, State: container.StatePaused, Ports: []container.Port{{IP: "127.0.0.1", PrivatePort: 80, PublicPort: 6060, Type: "tcp"}}},
 		{ID: "2", Names: []string{"/off"}, State: container.StateExited, Ports: []container.Port{{IP: "0.0.0.0", PrivatePort: 80, PublicPort: 9090, Type: "tcp"}}},
 	}}
 	held := l.held()
@@ -59,6 +60,9 @@ func TestHeldPortsAreThoseOfRunningContainers(t *testing.T) {
 	}
 	if by := held(Container, port(7070, "127.0.0.2")); len(by) != 1 || by[0].Name != "two" {
 		t.Errorf("7070 of one address is held by %v", by)
+	}
+	if by := held(Container, port(6060, "127.0.0.1")); len(by) != 1 || by[0].Name != "still" {
+		t.Errorf("6060 is held by %v", by)
 	}
 	for _, p := range []int64{9090, 443, 8081} {
 		if by := held(Container, port(p, "0.0.0.0")); len(by) > 0 {

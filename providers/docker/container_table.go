@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/schema"
@@ -155,6 +156,7 @@ func containerTable() *schema.Type {
 		Remarks:   remarkContainer,
 		Needs:     containerNeeds,
 		Brings:    mountedVolumes,
+		Mentions:  networkMentioned,
 		Derive:    deriveUploads,
 	}
 }
@@ -211,6 +213,20 @@ func volumesBlock() *schema.Block {
 		{Name: "read_only", Type: cty.Bool, Default: cty.False, Doc: "Whether it cannot be written to."},
 		{Name: "selinux_relabel", Type: cty.String, Check: oneOf("z", "Z"), Doc: "SELinux label: `z` for many containers, `Z` for this one."},
 	}, Absent: map[string]string{"from_container": "Name the volumes that the other container has."}}
+}
+
+// networkMentioned is the network, or the container whose network it shares, that
+// a container's network_mode names.
+func networkMentioned(v cty.Value) []schema.Named {
+	mode := container.NetworkMode(text(v, "network_mode"))
+	switch {
+	case mode == "": // not known
+	case mode.IsContainer():
+		return []schema.Named{{Type: Container, Name: mode.ConnectedContainer()}}
+	case mode.IsUserDefined():
+		return []schema.Named{{Type: Network, Name: mode.UserDefined()}}
+	}
+	return nil
 }
 
 // mountedVolumes are the volumes that a container names. The engine makes what

@@ -66,7 +66,7 @@ func (p *Provider) Open(ctx context.Context, cfg cty.Value) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{api: c.client, info: c.info, config: c.config, tables: p, images: map[string]imageConfig{}}, nil
+	return &Engine{api: c.client, info: c.info, config: c.config, tables: p, own: c.own, images: map[string]imageConfig{}}, nil
 }
 
 // Engine is a connected Docker engine. Its methods may be called at once.
@@ -75,6 +75,7 @@ type Engine struct {
 	info   providers.Info
 	config *configfile.ConfigFile // the docker command's, for credentials
 	tables *Provider
+	own    bool // it is certainly of this very machine
 
 	mu     sync.Mutex
 	images map[string]imageConfig // by ID; what an ID names never changes

@@ -5,10 +5,12 @@ package docker
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,6 +185,47 @@ func TestContainerPortIsHeld(t *testing.T) {
 	_, err := containers{l.Engine}.Create(t.Context(), req)
 	if err == nil || !strings.Contains(err.Error(), "port 48763 is held by container "+l.name("first")) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A port is seen to be taken, by a container or by another process of this machine,
+// before anything is created.
+func TestPortsAreSeenToBeTaken(t *testing.T) {
+	l := newLab(t)
+	other, err := net.Listen("tcp", "[::]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	taken := int64(other.Addr().(*net.TCPAddr).Port)
+	l.create(Container, sleeper+"ports {\ninternal = 80\nip = \"127.0.0.1\"\n}")
+	w, err := l.Refresh(t.Context(), providers.Scope{Stack: l.stack, Workspace: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of, err := l.api.ContainerInspect(t.Context(), w.Objects[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held int64
+	for _, b := range of.NetworkSettings.Ports["80/tcp"] {
+		held, _ = strconv.ParseInt(b.HostPort, 10, 64)
+	}
+	stays := func(providers.Ref) bool { return false }
+	if by := w.Held(Container, publishedPort(held, "tcp", "0.0.0.0")); len(by) != 1 || by[0].Name != l.name("c") {
+		t.Errorf("port %d is held by %v", held, by)
+	}
+	if by := w.Busy(Container, publishedPort(taken, "tcp", "127.0.0.1"), stays); !strings.Contains(by, fmt.Sprintf("listens at [::]:%d", taken)) {
+		t.Errorf("port %d is taken by %q", taken, by)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w, err = l.Refresh(t.Context(), providers.Scope{Stack: l.stack, Workspace: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if by := w.Busy(Container, publishedPort(taken, "tcp", "127.0.0.1"), stays); by != "" {
+		t.Errorf("port %d is free, and taken by %q", taken, by)
 	}
 }
 

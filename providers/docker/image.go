@@ -45,7 +45,7 @@ func imageTable() *schema.Type {
 			{Name: "force_remove", Type: cty.Bool, Doc: "Accepted and without effect: an image that something uses is never removed."},
 			{Name: "build", Doc: "How to build the image.", Block: &schema.Block{Nesting: schema.Single, Attrs: buildTable(), Absent: buildAbsent()}},
 			{Name: "build_inputs", Type: cty.String, Computed: true, Change: schema.Replace, Addition: true,
-				Doc: "Hash of all that the image is built from: the files of the context that no `.dockerignore` leaves out, the Dockerfile, arguments, labels, target, triggers. " +
+				Doc: "Hash of all that the image is built from: its files, which are `build.context_hash`, arguments, labels, target, triggers. " +
 					"Arguments, labels and triggers enter by argon2id, salted with all else, so that a short secret among them is not read off it; of build secrets only the `id`s enter."},
 			{Name: "id", Type: cty.String, Computed: true, Local: true, Doc: "ID of the image, `sha256:…`."},
 			{Name: "image_id", Type: cty.String, Computed: true, Local: true, Doc: "The same: what a container's `image` is best set to."},
@@ -68,8 +68,11 @@ func imageTable() *schema.Type {
 
 func buildTable() []schema.Attr {
 	return []schema.Attr{
-		{Name: "context", Type: cty.String, Required: true, Doc: "Folder whose files the Dockerfile can copy."},
-		{Name: "dockerfile", Type: cty.String, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
+		{Name: "context", Type: cty.String, Required: true, Local: true, Doc: "Folder whose files the Dockerfile can copy."},
+		{Name: "dockerfile", Type: cty.String, Local: true, Doc: "Path of the Dockerfile, from the context. `Dockerfile` if not set."},
+		{Name: "context_hash", Type: cty.String, Computed: true, Addition: true,
+			Doc: "Hash of the files of the context that no `.dockerignore` leaves out and of the Dockerfile: known also where arguments are not yet. " +
+				"What group and others may do with a file is not in it, since a checkout's umask decides that."},
 		{Name: "target", Type: cty.String, Doc: "Stage to build; the last one if not set."},
 		{Name: "build_args", Type: cty.Map(cty.String), Doc: "Values of `ARG`. They can be read in the image's history: secrets go into `secrets`."},
 		{Name: "build_arg", Type: cty.Map(cty.String), Doc: "The same as `build_args`."},
@@ -87,7 +90,7 @@ func buildTable() []schema.Attr {
 			Nesting: schema.List, Key: []string{"id"},
 			Attrs: []schema.Attr{
 				{Name: "id", Type: cty.String, Required: true, Doc: "Name of the secret in the Dockerfile."},
-				{Name: "src", Type: cty.String, Doc: "File that holds it."},
+				{Name: "src", Type: cty.String, Local: true, Doc: "File that holds it."},
 				{Name: "env", Type: cty.String, Doc: "Environment variable that holds it."},
 			},
 		}},
@@ -176,21 +179,34 @@ func checkImage(v cty.Value) error {
 	return nil
 }
 
-// deriveInputs fills build_inputs. It is unknown as long as a part of the build
-// is.
+// deriveInputs fills build_inputs and, of it, what files say. Each is unknown as
+// long as a part of what it is of is.
 func deriveInputs(dir string, v cty.Value) (cty.Value, error) {
 	b, triggers, platform := v.GetAttr("build"), v.GetAttr("triggers"), v.GetAttr("platform")
 	if b.IsKnown() && b.IsNull() {
 		return v, nil
 	}
-	if !b.IsWhollyKnown() || !triggers.IsWhollyKnown() || !platform.IsKnown() {
-		return schema.With(v, map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}), nil
+	set := map[string]cty.Value{"build_inputs": cty.UnknownVal(cty.String)}
+	if !b.IsKnown() || !b.GetAttr("context").IsKnown() || !b.GetAttr("dockerfile").IsKnown() {
+		if b.IsKnown() {
+			set["build"] = schema.With(b, map[string]cty.Value{"context_hash": cty.UnknownVal(cty.String)})
+		}
+		return schema.With(v, set), nil
 	}
-	inputs, err := build.Inputs(context.Background(), buildOptions(dir, v))
+	files, err := build.Files(context.Background(), build.Options{Context: from(dir, text(b, "context")), Dockerfile: text(b, "dockerfile")})
 	if err != nil {
 		return cty.NilVal, err
 	}
-	return schema.With(v, map[string]cty.Value{"build_inputs": cty.StringVal(inputs)}), nil
+	b = schema.With(b, map[string]cty.Value{"context_hash": cty.StringVal(files)})
+	set["build"] = b
+	if b.IsWhollyKnown() && triggers.IsWhollyKnown() && platform.IsKnown() {
+		inputs, err := buildOptions(dir, v).Inputs(files)
+		if err != nil {
+			return cty.NilVal, err
+		}
+		set["build_inputs"] = cty.StringVal(inputs)
+	}
+	return schema.With(v, set), nil
 }
 
 // buildOptions are the build block of an image in the builder's words.

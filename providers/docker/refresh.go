@@ -219,7 +219,7 @@ func (w *world) readMissing(ctx context.Context) error {
 }
 
 func (w *world) result() *providers.World {
-	out := &providers.World{Named: w.named, Held: w.l.held()}
+	out := &providers.World{Named: w.named, Held: w.l.held(), Busy: w.l.busy(w.e.own, w.e.info.Host)}
 	for k, o := range w.objects {
 		ours := o.Owner.UID != "" && o.Owner.Stack == w.scope.Stack && o.Owner.Workspace == w.scope.Workspace
 		if o.Kind == Network || o.Kind == Volume {

@@ -80,7 +80,7 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	out := &providers.World{}
+	out := &providers.World{Busy: e.w.busy}
 	err := e.call(Call{Op: Refresh}, func() error {
 		w := e.w
 		w.land()

@@ -53,6 +53,7 @@ type World struct {
 	lingers func(kind string, attrs cty.Value) time.Duration
 	cluster map[string]cluster
 	late    int
+	busy    func(kind string, claim schema.Claim, goes func(providers.Ref) bool) string
 	file    *file
 
 	mu      sync.Mutex
@@ -165,6 +166,18 @@ func EngineID(id string) Option {
 // GPUs says how many GPUs the engine's machine has; without it, that is not known.
 func GPUs(n int) Option {
 	return func(w *World) { w.info.GPUs = &n }
+}
+
+// Busy says what else has what clashes with a claim on an object of the kind.
+func Busy(kind string, claim schema.Claim, by string) Option {
+	return func(w *World) {
+		w.busy = func(k string, c schema.Claim, _ func(providers.Ref) bool) string {
+			if k == kind && claim.Clashes(c) {
+				return by
+			}
+			return ""
+		}
+	}
 }
 
 // New returns an empty world of objects of these types. The name is the

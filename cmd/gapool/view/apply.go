@@ -15,6 +15,7 @@ import (
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers"
+	"github.com/gapool/gapool/schema"
 )
 
 // Progress shows an apply while it runs.
@@ -48,28 +49,41 @@ type tally struct {
 	done            engine.Summary
 	failed, skipped int
 	back            *back // nil without a rollback
+	skips           map[schema.Addr]bool
+}
+
+// tells reports whether news is worth a line: of a replacement that is skipped,
+// which is two steps, one is.
+func (t *tally) tells(e engine.Event) bool {
+	if e.Kind != engine.Skipped || e.Step.Extra {
+		return true
+	}
+	if t.skips == nil {
+		t.skips = map[schema.Addr]bool{}
+	}
+	known := t.skips[e.Step.Addr]
+	t.skips[e.Step.Addr] = true
+	return !known
 }
 
 func (t *tally) count(e engine.Event) {
-	_, shown := verbs[e.Step.Verb]
+	verb := toldAs(e.Step)
+	_, shown := verbs[verb]
 	switch {
 	case e.Kind == engine.RollingBack:
 		t.back = &back{}
 	case e.Step.Undoes != nil:
 		t.back.count(e)
-	case e.Kind == engine.Done && e.Step.Verb == engine.DoForget && e.Step.Change.Action == engine.Delete:
-		// A cluster is gone with its members: the plan counts it, so does this.
-		t.done.Destroy++
 	case !shown:
 	case e.Kind == engine.Failed:
 		t.failed++
 	case e.Kind == engine.Skipped:
 		t.skipped++
-	case e.Kind == engine.Done && e.Step.Verb == engine.DoCreate:
+	case e.Kind == engine.Done && verb == engine.DoCreate:
 		t.done.Add++
-	case e.Kind == engine.Done && e.Step.Verb == engine.DoUpdate:
+	case e.Kind == engine.Done && verb == engine.DoUpdate:
 		t.done.Change++
-	case e.Kind == engine.Done && e.Step.Verb == engine.DoDelete:
+	case e.Kind == engine.Done && verb == engine.DoDelete:
 		t.done.Destroy++
 	}
 }
@@ -165,6 +179,15 @@ func (a *Apply) Close() {
 	a.bars.Wait()
 }
 
+// toldAs is the verb that a step is told as. A cluster is gone with its members:
+// what forgets it is its delete.
+func toldAs(s *engine.Step) engine.Verb {
+	if s.Verb == engine.DoForget && s.Change.Action == engine.Delete {
+		return engine.DoDelete
+	}
+	return s.Verb
+}
+
 // verbs are the words for a step: while it runs, when it is done.
 var verbs = map[engine.Verb]struct{ doing, done string }{
 	engine.DoCreate: {"Creating", "Creation"},
@@ -186,8 +209,8 @@ func (a *Apply) Event(e engine.Event) {
 		a.say(e.Step, "%s", strings.Replace(leftText(e), notUndone, a.s.Yellow(notUndone), 1))
 		return
 	}
-	words, shown := verbs[e.Step.Verb]
-	if !shown {
+	words, shown := verbs[toldAs(e.Step)]
+	if !shown || !a.tally.tells(e) {
 		return
 	}
 	switch e.Kind {
@@ -203,7 +226,7 @@ func (a *Apply) Event(e engine.Event) {
 	case engine.Done:
 		after := a.end(e.Step)
 		id := ""
-		if e.Step.Verb != engine.DoDelete {
+		if toldAs(e.Step) != engine.DoDelete {
 			id = idOf(e.Object)
 		}
 		a.say(e.Step, "%s complete after %s%s", words.done, elapsed(after), id)
@@ -302,7 +325,7 @@ func due(all map[int]*running, now time.Time) []*running {
 
 // still says that a step goes on, and what it is doing.
 func (r *running) still() string {
-	doing := strings.ToLower(verbs[r.step.Verb].doing)
+	doing := strings.ToLower(verbs[toldAs(r.step)].doing)
 	return fmt.Sprintf("Still %s... [%s elapsed]%s", doing, elapsed(r.told), runewidth.Truncate(r.state(": "), stillWidth, "…"))
 }
 
@@ -350,7 +373,7 @@ func (a *Apply) addBar(r *running) {
 
 // barText is the line of a running step on a terminal.
 func (a *Apply) barText(r *running) string {
-	doing := strings.ToLower(verbs[r.step.Verb].doing)
+	doing := strings.ToLower(verbs[toldAs(r.step)].doing)
 	return fmt.Sprintf("  %s: %s %s%s", r.step.Addr, doing, elapsed(a.now().Sub(r.since)), r.state(" · "))
 }
 

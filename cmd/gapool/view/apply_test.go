@@ -35,6 +35,8 @@ func TestApply(t *testing.T) {
 	extra := step(5, engine.DoDelete, "docker_container.web", object("docker_container", "web.1234"))
 	extra.Extra = true
 	record := step(6, engine.DoRecord, "docker_volume.data", object("docker_volume", "data"))
+	goes := step(8, engine.DoDelete, "docker_container.api", object("docker_container", "api"))
+	anew := step(9, engine.DoCreate, "docker_container.api", nil)
 	join := &engine.Step{ID: 7, Verb: engine.Join}
 	tell := func(kind engine.EventKind, s *engine.Step, more ...any) {
 		e := engine.Event{Kind: kind, Step: s}
@@ -73,6 +75,8 @@ func TestApply(t *testing.T) {
 	tell(engine.Failed, image, errors.New("no such image"))
 	tell(engine.Skipped, head, image)
 	tell(engine.Skipped, join, image)
+	tell(engine.Skipped, anew, image)
+	tell(engine.Skipped, goes, image)
 	tell(engine.Dropped, web)
 	tell(engine.Started, extra)
 	tell(engine.Done, extra)
@@ -88,6 +92,7 @@ docker_image.app: Still creating... [10s elapsed]: pulling 30 of 100 MiB
 docker_image.app: Still creating... [1m0s elapsed]: building 3 of 7: two
 docker_image.app: Creation failed after 1m6s
 ray_cluster.pool.head: Skipped, since it needs docker_image.app
+docker_container.api: Skipped, since it needs docker_image.app
 docker_container.web: Unchanged: what it was planned for proved equal
 docker_container.web (left-over web.1234): Destroying... [id=4f5e6d7c8b9a]
 docker_container.web (left-over web.1234): Destruction complete after 0s
@@ -102,7 +107,7 @@ docker_container.web (left-over web.1234): Destruction complete after 0s
 	if err := a.Complete(&engine.Plan{}, errors.New("no such image")); err != nil {
 		t.Fatal(err)
 	}
-	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 1 skipped. Another apply goes on from here.\n"; b.String() != want {
+	if want := "\nApply incomplete. Resources: 1 added, 0 changed, 2 destroyed. 1 step failed, 3 skipped. Another apply goes on from here.\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
@@ -178,13 +183,15 @@ func TestStatus(t *testing.T) {
 		return &providers.Object{Kind: kind, Name: name, State: state, Created: time.Unix(400, 0)}
 	}
 	rows := []StatusRow{
-		{`ray_cluster.pool.worker["cpu"][0]`, object("docker_container", "pool-cpu-0", "running (healthy)"), "fedcba987654 IDLE"},
-		{"ray_cluster.pool.head", object("docker_container", "pool-head", "running"), "not listed"},
-		{"docker_network.pool", object("docker_network", "pool", ""), ""},
-		{"docker_container.web", object("docker_container", "web", "exited (1)"), ""},
+		{`ray_cluster.pool.worker["cpu"][0]`, object("docker_container", "pool-cpu-0", "running (healthy)"), nil, "fedcba987654 IDLE"},
+		{"ray_cluster.pool.head", object("docker_container", "pool-head", "running"), nil, "not listed"},
+		{"docker_network.pool", object("docker_network", "pool", ""), nil, ""},
+		{"docker_container.web", object("docker_container", "web", "exited (1)"), nil, ""},
+		{"docker_container.hush", object("docker_container", "hush", "running"), []string{"ports"}, ""},
 	}
 	rows[0].Object.Since = time.Unix(1000+2*3600, 0)
 	rows[1].Object.Attrs = web()
+	rows[4].Object.Attrs = web()
 	rows[3].Object.Broken = "its network is gone"
 	var b bytes.Buffer
 	if err := Status(&b, rows, time.Unix(1000+3*3600, 0), Style{}); err != nil {

@@ -219,7 +219,7 @@ func replaceNote(ds []schema.Difference) string {
 func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) []Node {
 	if a.Block == nil {
 		if len(ds[0].Path) <= 1 {
-			n := compareWith(a, engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
+			n := compareOther(a, engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
 			n.Name, n.NullNote = a.Name, true
 			return []Node{n}
 		}
@@ -238,6 +238,23 @@ func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) 
 		return v, nil
 	})
 	return attrNodes(a, before, after)
+}
+
+// compareOther compares what is there with what the configuration wants, which is
+// known to differ: of a plan that is read from its file a secret is not the value
+// itself, and may be like the other one by chance. What the configuration has in
+// clear is shown, also where the old value is, or may be, a secret.
+func compareOther(a *schema.Attr, live, want cty.Value) Node {
+	n := compare(live, want)
+	if n.Action == engine.NoOp {
+		n.Action = engine.Update
+	}
+	if a.Sensitive || n.Action != engine.Update || !marked(live) || !engine.Shown(want) {
+		return n
+	}
+	n = compare(cty.NilVal, want)
+	n.Action, n.Old = engine.Update, sensitiveText
+	return n
 }
 
 // mapNode shows the keys of a map that differ and counts the others that are
@@ -263,7 +280,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		if a.Live && !engine.Shown(d.Want) && !none(live) {
 			live = hidden(live)
 		}
-		part := compareWith(a, live, d.Want)
+		part := compareOther(a, live, d.Want)
 		part.Name, part.NullNote = strconv.Quote(key), true
 		n.Parts = append(n.Parts, part)
 	}
@@ -276,18 +293,6 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		}
 		n.Parts = append(n.Parts, foldedNode(parts, "element"))
 	}
-	return n
-}
-
-// compareWith compares what is there with what the configuration wants: that it
-// shows in clear is shown, also where the old value is, or may be, a secret.
-func compareWith(a *schema.Attr, live, want cty.Value) Node {
-	n := compare(live, want)
-	if a.Sensitive || n.Action != engine.Update || !marked(live) || !engine.Shown(want) {
-		return n
-	}
-	n = compare(cty.NilVal, want)
-	n.Action, n.Old = engine.Update, sensitiveText
 	return n
 }
 

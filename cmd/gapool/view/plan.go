@@ -26,8 +26,8 @@ const (
 type PlanOptions struct {
 	Style  Style
 	Detail Detail
-	// Terraform gives the sentences that name the program Terraform's words, for
-	// what reads Terraform's output.
+	// Terraform gives the lines that name the program Terraform's words, broken
+	// where Terraform breaks them, for what reads Terraform's output.
 	Terraform bool
 }
 
@@ -75,13 +75,23 @@ type planText struct {
 	o PlanOptions
 }
 
+// who is the program that the text names.
+func (t planText) who() string {
+	if t.o.Terraform {
+		return "Terraform"
+	}
+	return "gapool"
+}
+
 func (t planText) line(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
 
 func (t planText) drift() {
 	if len(t.p.Drift) == 0 {
 		return
 	}
-	t.line("%s Objects have changed outside of gapool", t.s.Cyan(t.s.Bold("Note:")))
+	// A plan that only records has no such line of Terraform's at its end.
+	t.o.Terraform = t.o.Terraform && t.p.Mode != engine.RefreshOnly
+	t.line("%s Objects have changed outside of %s", t.s.Cyan(t.s.Bold("Note:")), t.who())
 	t.line("")
 	t.line("gapool found these changes, made since the last apply by someone else:")
 	for _, d := range t.p.Drift {
@@ -99,11 +109,22 @@ func (t planText) drift() {
 			continue
 		}
 		t.line("%s%s {", t.s.gutter(engine.Update), header(d.Addr, "member"))
-		writeNodes(t.w, driftRows(d), 1, false, t.s)
+		rows := driftRows(d)
+		if t.o.Detail == Full {
+			rows = unfold(rows)
+		}
+		writeNodes(t.w, rows, 1, false, t.s)
 		t.line("    }")
 	}
 	t.line("")
-	t.line("%s", driftMeans(t.p))
+	if t.o.Terraform {
+		// What looks for the note looks for this after it, and may fail without.
+		t.line("Unless you have made equivalent changes to your configuration, or ignored the")
+		t.line("relevant attributes using ignore_changes, the following plan may include")
+		t.line("actions to undo or respond to these changes.")
+	} else {
+		t.line("%s", driftMeans(t.p))
+	}
 	t.line("")
 }
 
@@ -135,7 +156,7 @@ func whyNothing(p *engine.Plan, terraform bool) string {
 	switch {
 	case p.Mode == engine.Destroy:
 		return "Nothing of this stack is left to destroy."
-	case p.Mode == engine.RefreshOnly && len(p.Drift) > 0:
+	case p.Mode == engine.RefreshOnly && (len(p.Drift) > 0 || slices.ContainsFunc(p.Changes, func(c *engine.Change) bool { return c.Adopted })):
 		return "No object is touched."
 	case p.Mode == engine.RefreshOnly:
 		return "The state says what runs."
@@ -210,12 +231,8 @@ func (t planText) actions() {
 		}
 	}
 	t.legend(extra)
-	if len(main) > 0 {
-		who := "gapool"
-		if t.o.Terraform {
-			who = "Terraform"
-		}
-		t.line("%s will perform the following actions:", who)
+	if len(main) > 0 || len(orphans) > 0 {
+		t.line("%s will perform the following actions:", t.who())
 		t.line("")
 	}
 	shown := map[string]*engine.Change{}
@@ -266,7 +283,7 @@ func (t planText) legend(extra map[schema.Addr][]*engine.Step) {
 	}
 	from := ""
 	if t.o.Terraform {
-		from = "Terraform used the selected providers to generate the following execution plan. "
+		from = "Terraform used the selected providers to generate the following execution\nplan. "
 	}
 	t.line("%sResource actions are indicated with the following symbols:", from)
 	for _, l := range legend {
@@ -277,28 +294,27 @@ func (t planText) legend(extra map[schema.Addr][]*engine.Step) {
 	t.line("")
 }
 
-// Headline says what a change does, in the words that readers of plans look
-// for, without the address before it.
-func Headline(c *engine.Change) string {
-	var words string
+// headline says what a change does, in the words that readers of plans look
+// for: the line ends with them, and the address is before them.
+func (t planText) headline(c *engine.Change) string {
 	switch c.Action {
 	case engine.Create:
-		words = "will be created"
+		return "will be created"
 	case engine.Update:
-		words = "will be updated in-place"
+		return "will be updated in-place"
 	case engine.Delete:
-		words = "will be destroyed"
+		return "will be " + t.s.Loud("destroyed")
 	case engine.Replace, engine.ReplaceFirst:
-		words = "must be replaced"
+		return "must be " + t.s.Loud("replaced")
 	case engine.Forget:
-		words = "will no longer be managed by gapool, but will not be destroyed"
+		return "will no longer be managed by " + t.who() + ", but will not be destroyed"
 	default:
-		words = "stays as it is"
+		return "stays as it is"
 	}
-	if len(c.OnlyIf) > 0 {
-		words += ", only if " + strings.Join(c.OnlyIf, " or ") + " changes"
-	}
-	return words
+}
+
+func onlyIf(c *engine.Change) string {
+	return "only if " + strings.Join(c.OnlyIf, " or ") + " changes"
 }
 
 func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
@@ -306,17 +322,13 @@ func (t planText) change(c *engine.Change, shown map[string]*engine.Change) {
 		t.brief(c)
 		return
 	}
-	words := Headline(c)
-	switch {
-	case c.Action == engine.Delete:
-		words = strings.Replace(words, "destroyed", t.s.Loud("destroyed"), 1)
-	case c.Action.Replaces():
-		words = strings.Replace(words, "replaced", t.s.Loud("replaced"), 1)
-	}
 	if !c.Prev.IsZero() {
 		t.moved(c)
 	}
-	t.line("  # %s %s", t.s.Bold(c.Addr.String()), words)
+	t.line("  # %s %s", t.s.Bold(c.Addr.String()), t.headline(c))
+	if len(c.OnlyIf) > 0 {
+		t.line("  # (%s)", onlyIf(c))
+	}
 	if c.Reason != "" {
 		t.line("  # (because %s %s)", c.Addr, c.Reason)
 	}
@@ -370,7 +382,7 @@ func (t planText) brief(c *engine.Change) {
 		why = append(why, c.Reason)
 	}
 	if len(c.OnlyIf) > 0 {
-		why = append(why, "only if "+strings.Join(c.OnlyIf, " or ")+" changes")
+		why = append(why, onlyIf(c))
 	}
 	if c.Adopted {
 		why = append(why, "found by its labels")

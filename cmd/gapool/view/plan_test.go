@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,7 +118,7 @@ var thing = &schema.Type{
 
 // tables are all of these by their names.
 func tables(name string) *schema.Type {
-	for _, t := range []*schema.Type{container, volume, cluster, thing} {
+	for _, t := range []*schema.Type{container, volume, cluster, thing, kinds} {
 		if t.Name == name {
 			return t
 		}
@@ -206,7 +207,7 @@ func diffs(c *engine.Change, replace bool) *engine.Change {
 	if c.Object != nil {
 		defaults = c.Object.Defaults
 	}
-	c.Differences = schema.Differences(c.Type, c.After, c.Before, defaults)
+	c.Differences = engine.Differences(c.Type, nil, c.After, c.Before, defaults)
 	for i := range c.Differences {
 		c.Differences[i].Replace = replace
 		c.Differences[i].Want, _ = c.Differences[i].Want.UnmarkDeep() // as the planner finds them
@@ -347,7 +348,7 @@ func plans(t *testing.T) map[string]*engine.Plan {
 	head := member("ray_cluster.pool.head", "pool-head")
 	head.Reason = "was lost"
 
-	return map[string]*engine.Plan{
+	all := map[string]*engine.Plan{
 		"create":    {Changes: []*engine.Change{create}},
 		"replace":   {Changes: []*engine.Change{replace}},
 		"update":    {Changes: []*engine.Change{updated, noop("docker_container.x")}},
@@ -408,6 +409,8 @@ func plans(t *testing.T) map[string]*engine.Plan {
 		"empty":         {Changes: []*engine.Change{noop("docker_container.web")}},
 		"empty-destroy": {Mode: engine.Destroy},
 	}
+	maps.Copy(all, kindPlans(t))
+	return all
 }
 
 // things is a change of the kinds of values that a container does not have.
@@ -574,30 +577,97 @@ func TestPlanInColour(t *testing.T) {
 	}
 }
 
-// With GAPOOL_COMPAT=terraform the text has what readers of Terraform's output
-// match, and is the same otherwise.
+// The lines that programs find in Terraform's text, as they match them: to the
+// end of the line.
+var (
+	readAsCreated   = regexp.MustCompile(`(?m)^ *# (.*) will be created$`)
+	readAsUpdated   = regexp.MustCompile(`(?m)^ *# (.*) will be updated in-place$`)
+	readAsDestroyed = regexp.MustCompile(`(?m)^ *# (.*) will be destroyed$`)
+	readAsReplaced  = regexp.MustCompile(`(?m)^ *# (.*?)(?: is tainted, so)? must be replaced$`)
+	readAsSums      = regexp.MustCompile(`(?m)^Plan: (\d+) to add, (\d+) to change, (\d+) to destroy.`)
+)
+
+func TestPlanAsProgramsReadIt(t *testing.T) {
+	for name, p := range plans(t) {
+		text := planned(t, p, PlanOptions{})
+		read := map[string]bool{}
+		for word, line := range map[string]*regexp.Regexp{"created": readAsCreated, "updated": readAsUpdated, "destroyed": readAsDestroyed, "replaced": readAsReplaced} {
+			for _, m := range line.FindAllStringSubmatch(text, -1) {
+				read[m[1]+" "+word] = true
+			}
+		}
+		for _, c := range p.Changes {
+			word := map[engine.Action]string{
+				engine.Create: "created", engine.Update: "updated", engine.Delete: "destroyed", engine.Replace: "replaced", engine.ReplaceFirst: "replaced",
+			}[c.Action]
+			if word != "" && !read[c.Addr.String()+" "+word] {
+				t.Errorf("%s: no program reads that %s is %s:\n%s", name, c.Addr, word, text)
+			}
+		}
+		want := []string(nil)
+		if n := p.Summary(); n != (engine.Summary{}) {
+			want = []string{strconv.Itoa(n.Add), strconv.Itoa(n.Change), strconv.Itoa(n.Destroy)}
+		}
+		var got []string
+		if m := readAsSums.FindStringSubmatch(text); m != nil {
+			got = m[1:]
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: the sums are read as %v, not %v:\n%s", name, got, want, text)
+		}
+	}
+}
+
+// With GAPOOL_COMPAT=terraform the text has the lines that name Terraform, whole,
+// and is the same otherwise.
 func TestPlanInTerraformsWords(t *testing.T) {
 	p := plans(t)
-	for name, words := range map[string][]string{
-		"mixed": {
-			"Terraform used the selected providers to generate the following execution plan. Resource actions are indicated with the following symbols:\n",
-			"\nTerraform will perform the following actions:\n",
-		},
-		"empty": {"No changes. Your infrastructure matches the configuration.\n"},
+	p["orphan"] = &engine.Plan{Changes: []*engine.Change{{
+		Addr: addr(t, "docker_volume.orphan"), Type: volume, Action: engine.Delete, Orphan: true,
+		Before: volume.Build(set{"name": str("orphan")}), After: cty.NullVal(volume.Implied()), Object: object("docker_volume", "orphan"),
+	}}}
+	p["undone"] = &engine.Plan{
+		Changes: p["update"].Changes,
+		Drift:   []engine.Drift{{Addr: addr(t, "docker_container.web"), Type: container, What: "was stopped outside of gapool"}},
+	}
+	actions := []string{
+		"Terraform used the selected providers to generate the following execution",
+		"plan. Resource actions are indicated with the following symbols:",
+		"Terraform will perform the following actions:",
+	}
+	for name, lines := range map[string][]string{
+		"mixed":  append(slices.Clone(actions), "  # docker_volume.kept will no longer be managed by Terraform, but will not be destroyed"),
+		"orphan": actions,
+		// What reads the first of these looks for the second, and does not come to
+		// its end without it.
+		"undone": append(slices.Clone(actions), "Note: Objects have changed outside of Terraform",
+			"Unless you have made equivalent changes to your configuration, or ignored the"),
+		"empty": {"No changes. Your infrastructure matches the configuration."},
 	} {
 		usual := planned(t, p[name], PlanOptions{})
 		text := planned(t, p[name], PlanOptions{Terraform: true})
-		for _, w := range words {
-			if !strings.Contains(text, w) {
-				t.Errorf("%s does not say %q:\n%s", name, w, text)
+		for _, l := range lines {
+			if !slices.Contains(strings.Split(text, "\n"), l) {
+				t.Errorf("%s has no line %q:\n%s", name, l, text)
 			}
 		}
 		if strings.Contains(usual, "Terraform") || strings.Contains(usual, "Your infrastructure") {
 			t.Errorf("%s names Terraform unasked:\n%s", name, usual)
 		}
-		if a, b := strings.Count(usual, "\n"), strings.Count(text, "\n"); a != b {
-			t.Errorf("%s has %d lines, and %d in Terraform's words", name, a, b)
-		}
+	}
+	// What only records undoes nothing.
+	if text := planned(t, p["drift"], PlanOptions{Terraform: true}); strings.Contains(text, "Unless you have made") {
+		t.Errorf("a plan that only records speaks of what it undoes:\n%s", text)
+	}
+}
+
+// A state that has to be written first does not say what runs yet.
+func TestPlanThatRecordsWhatItFound(t *testing.T) {
+	p := plans(t)["adopted"]
+	p.Mode = engine.RefreshOnly
+	text := planned(t, p, PlanOptions{})
+	if !strings.HasPrefix(text, "No changes. No object is touched.\n\nFound by their labels") {
+		t.Errorf("it says otherwise:\n%s", text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -142,7 +143,8 @@ type checkInstanceJSON struct {
 }
 
 func identityOf(a schema.Addr, t *schema.Type, provider string) identity {
-	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: provider}
+	name, _, _ := strings.Cut(provider, ".") // without the alias
+	id := identity{Address: a.String(), Mode: "managed", Type: t.Name, Name: a.Name, Provider: name}
 	id.Index = keyJSON(a.Key)
 	if !a.Member.IsZero() {
 		member := schema.Addr{Type: a.Type, Name: a.Name, Key: a.Key, Member: a.Member}.String()
@@ -226,14 +228,71 @@ func newChangeJSON(actions []string, before, after cty.Value) changeJSON {
 	}
 }
 
-// resourceChangeOf is newChangeJSON of a resource, of which Terraform says that
-// nothing is unknown where nothing is left.
+// resourceChangeOf is newChangeJSON of a resource. Where all is known Terraform
+// names no attribute.
 func resourceChangeOf(actions []string, t *schema.Type, before, after cty.Value) changeJSON {
 	out := newChangeJSON(actions, shaped(t.Attrs, before), shaped(t.Attrs, after))
-	if after == cty.NilVal || after.IsNull() {
+	if after == cty.NilVal || after.IsWhollyKnown() {
 		out.AfterUnknown = map[string]any{}
 	}
 	return out
+}
+
+// outputChangeOf is newChangeJSON of an output, of which Terraform says as a whole
+// whether it is sensitive.
+func outputChangeOf(o engine.OutputChange) changeJSON {
+	before, after := o.Before, o.After
+	if o.Sensitive {
+		before, after = hidden(before), hidden(after)
+	}
+	out := newChangeJSON(actionsJSON(o.Action), before, after)
+	out.BeforeSensitive, out.AfterSensitive = o.Sensitive, o.Sensitive
+	if after == cty.NilVal || after.IsWhollyKnown() {
+		out.AfterUnknown = false
+	}
+	return out
+}
+
+// alike is before as it reads beside after: what no difference names is the same,
+// so that what compares the two finds what the plan does. The engine may say more
+// of it than the configuration, or say nothing in another way.
+func alike(t *schema.Type, diffs []schema.Difference, before, after cty.Value) cty.Value {
+	if before == cty.NilVal || before.IsNull() || after == cty.NilVal || after.IsNull() || !after.IsKnown() {
+		return before
+	}
+	byAttr := map[string][]schema.Difference{}
+	for _, d := range diffs {
+		byAttr[d.Attr] = append(byAttr[d.Attr], d)
+	}
+	set := map[string]cty.Value{}
+	for i := range t.Attrs {
+		name := t.Attrs[i].Name
+		was, is := before.GetAttr(name), after.GetAttr(name)
+		switch ds := byAttr[name]; {
+		case len(ds) == 0 && is.IsWhollyKnown():
+			set[name] = is
+		case len(ds) > 0 && t.Attrs[i].Block == nil && len(ds[0].Path) == 2 && !was.IsMarked():
+			set[name] = alikeByKey(ds, was, is)
+		}
+	}
+	return schema.With(before, set)
+}
+
+// alikeByKey is alike of a map, of which some keys differ.
+func alikeByKey(ds []schema.Difference, before, after cty.Value) cty.Value {
+	if kind(before) != byKey || after.IsMarked() || !after.IsKnown() {
+		return before
+	}
+	was, out := entriesOf(before), map[string]cty.Value{}
+	maps.Copy(out, entriesOf(after))
+	for _, d := range ds {
+		key := keyOf(d.Path)
+		delete(out, key)
+		if v, ok := was[key]; ok {
+			out[key] = v
+		}
+	}
+	return mapOf(before, out)
 }
 
 // JSON returns the document, which ends with a newline. Equal plans are equal
@@ -256,7 +315,7 @@ func (d PlanDocument) JSON() ([]byte, error) {
 	for _, c := range p.Changes {
 		out.ResourceChanges = append(out.ResourceChanges, resourceChange(c))
 		if c.Object != nil || c.Type.Virtual && !c.Before.IsNull() {
-			r := resourceOf(c, c.Before)
+			r := resourceOf(c, alike(c.Type, c.Differences, c.Before, c.After))
 			r.Tainted = c.Cause == engine.Unfit
 			prior.Root.Resources = append(prior.Root.Resources, r)
 		}
@@ -278,16 +337,12 @@ func (d PlanDocument) JSON() ([]byte, error) {
 		if out.OutputChanges == nil {
 			out.OutputChanges = map[string]changeJSON{}
 		}
-		before, after := o.Before, o.After
-		if o.Sensitive {
-			before, after = hidden(before), hidden(after)
-		}
-		out.OutputChanges[o.Name] = newChangeJSON(actionsJSON(o.Action), before, after)
+		out.OutputChanges[o.Name] = outputChangeOf(o)
 		if o.Action != engine.Delete {
-			out.PlannedValues.Outputs[o.Name] = outputValue(after, o.Sensitive)
+			out.PlannedValues.Outputs[o.Name] = outputValue(o.After, o.Sensitive)
 		}
 		if o.Action != engine.Create {
-			prior.Outputs[o.Name] = outputValue(before, o.Sensitive)
+			prior.Outputs[o.Name] = outputValue(o.Before, o.Sensitive)
 		}
 	}
 	if len(prior.Root.Resources) > 0 || len(prior.Outputs) > 0 {
@@ -358,7 +413,7 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 	}
 	out := resourceChangeJSON{
 		identity: identityOf(c.Addr, c.Type, c.Provider),
-		Change:   resourceChangeOf(actionsJSON(c.Action), c.Type, c.Before, after),
+		Change:   resourceChangeOf(actionsJSON(c.Action), c.Type, alike(c.Type, c.Differences, c.Before, after), after),
 		Reason:   string(c.Cause),
 	}
 	if !c.Prev.IsZero() {
@@ -414,10 +469,13 @@ func driftJSON(d engine.Drift) resourceChangeJSON {
 	if d.After.IsNull() {
 		actions = []string{"delete"}
 	}
-	return resourceChangeJSON{identity: identityOf(d.Addr, d.Type, d.Provider), Change: resourceChangeOf(actions, d.Type, d.Before, d.After)}
+	return resourceChangeJSON{identity: identityOf(d.Addr, d.Type, d.Provider), Change: resourceChangeOf(actions, d.Type, alike(d.Type, d.Differences, d.Before, d.After), d.After)}
 }
 
 func outputValue(v cty.Value, sensitive bool) outputJSON {
+	if sensitive {
+		v = hidden(v)
+	}
 	out := outputJSON{Sensitive: sensitive, Value: plainJSON(v)}
 	if v != cty.NilVal && !sensitive && v.Type() != cty.DynamicPseudoType {
 		out.Type, _ = ctyjson.MarshalType(v.Type()) // a value's type is JSON
@@ -469,7 +527,11 @@ func (d PlanDocument) relevant() []relevantJSON {
 		if !changes[r.Address] {
 			continue
 		}
-		for _, ref := range references(r.Body) {
+		refs := references(r.Body)
+		for i, ref := range refs {
+			if i > 0 && (strings.HasPrefix(refs[i-1], ref+".") || strings.HasPrefix(refs[i-1], ref+"[")) {
+				continue // what is referred to is a part of it
+			}
 			resource, path, ok := schema.SplitReference(ref)
 			if ok && len(path) > 0 {
 				seen[fmt.Sprint(resource, path)] = relevantJSON{resource, path}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	tfjson "github.com/hashicorp/terraform-json"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/schema"
@@ -149,9 +150,28 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 				t.Errorf("%s has no %v", rc.Address, path)
 			}
 		}
+		if unknown := entriesIn(change.AfterUnknown); !says(unknown, true) && len(unknown) > 0 {
+			t.Errorf("%s: nothing is unknown, and yet %v", rc.Address, unknown)
+		}
 		apart(t, rc.Address, change.After, change.AfterUnknown, "unknown")
 		blank(t, rc.Address, change.After, change.AfterSensitive)
 		blank(t, rc.Address, change.Before, change.BeforeSensitive)
+	}
+
+	for _, c := range p.Changes {
+		change := at[c.Addr.String()].Change
+		differOnly(t, c.Addr.String(), change, c.Differences)
+	}
+	for i, d := range p.Drift {
+		differOnly(t, d.Addr.String(), doc.ResourceDrift[i].Change, d.Differences)
+	}
+	for name, o := range doc.OutputChanges {
+		if _, ok := o.AfterSensitive.(bool); !ok || o.AfterSensitive != o.BeforeSensitive {
+			t.Errorf("output %s is sensitive by parts: %v, %v", name, o.BeforeSensitive, o.AfterSensitive)
+		}
+		if !says(o.AfterUnknown, true) && o.AfterUnknown != false {
+			t.Errorf("output %s: nothing is unknown, and yet %v", name, o.AfterUnknown)
+		}
 	}
 
 	// What was there and what will be are told twice, and alike.
@@ -192,6 +212,52 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	}
 	alike("prior state", prior, func(c *tfjson.Change) (any, any) { return c.Before, c.BeforeSensitive },
 		func(c *engine.Change) bool { return c.Object != nil || c.Type.Virtual && !c.Before.IsNull() })
+}
+
+// says reports whether a value of JSON is or has somewhere in it another one.
+func says(v, what any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			if says(e, what) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, func(e any) bool { return says(e, what) })
+	default:
+		return v == what
+	}
+	return false
+}
+
+// differOnly says that what a program finds different is what the plan does: the
+// attributes, and the entries of maps.
+func differOnly(t *testing.T, at string, change *tfjson.Change, diffs []schema.Difference) {
+	t.Helper()
+	before, after, unknown := entriesIn(change.Before), entriesIn(change.After), entriesIn(change.AfterUnknown)
+	if before == nil || after == nil {
+		return
+	}
+	differs := func(name, key string) bool {
+		return slices.ContainsFunc(diffs, func(d schema.Difference) bool {
+			return d.Attr == name && (len(d.Path) < 2 || key == "" || keyOf(d.Path[:2]) == key)
+		})
+	}
+	for name := range before {
+		if reflect.DeepEqual(before[name], after[name]) || says(unknown[name], true) {
+			continue
+		}
+		if !differs(name, "") {
+			t.Errorf("%s: %s is another one, which the plan does not say: %v, %v", at, name, before[name], after[name])
+		}
+		was, is := entriesIn(before[name]), entriesIn(after[name])
+		for key := range was {
+			if is != nil && !reflect.DeepEqual(was[key], is[key]) && !differs(name, key) {
+				t.Errorf("%s: %s[%s] is another one, which the plan does not say: %v, %v", at, name, key, was[key], is[key])
+			}
+		}
+	}
 }
 
 func entriesIn(v any) map[string]any {
@@ -267,6 +333,48 @@ func TestPlanJSONKeepsToTheFormat(t *testing.T) {
 				t.Error("made again, it is other bytes")
 			}
 		})
+	}
+}
+
+// What stays as it is reads alike on both sides, though the engine says more
+// than the configuration, or says nothing in another way, and though it was a
+// secret as a whole before.
+func TestWhatStaysReadsAlike(t *testing.T) {
+	live := schema.With(web(), set{
+		"labels": dict("a", "1", "from.image", "x"), "log_opts": cty.MapValEmpty(cty.String),
+		"init": cty.False, "command": secret(strs("hunter2")),
+	})
+	want := schema.With(web(), set{
+		"labels": dict("a", "1"), "log_opts": cty.NullVal(cty.Map(cty.String)),
+		"init": cty.NullVal(cty.Bool), "command": cty.ListVal([]cty.Value{secret(str("hunter2"))}),
+	})
+	running := object("docker_container", "web")
+	running.Defaults = container.Build(set{"labels": dict("from.image", "x"), "init": cty.False})
+	change := func(address string, action engine.Action, want cty.Value) *engine.Change {
+		c := diffs(&engine.Change{
+			Addr: addr(t, address), Type: container, Action: action, Before: live, After: want, Object: running,
+		}, action.Replaces())
+		c.Differences = slices.DeleteFunc(c.Differences, func(d schema.Difference) bool {
+			return !slices.Contains([]string{"memory", "labels"}, d.Attr)
+		})
+		return c
+	}
+	p := &engine.Plan{
+		Changes: []*engine.Change{
+			change("docker_container.a", engine.NoOp, want),
+			change("docker_container.b", engine.Update, schema.With(want, set{"memory": num(64)})),
+			change("docker_container.c", engine.Replace, schema.With(want, set{"labels": dict("a", "2", "b", "1"), "id": unknown(cty.String)})),
+		},
+		Drift: []engine.Drift{{
+			Addr: addr(t, "docker_container.a"), Type: container, Before: want, After: schema.With(live, set{"memory": num(1)}),
+			Differences: []schema.Difference{{Attr: "memory", Want: num(512), Live: num(1)}},
+		}},
+	}
+	doc, raw := document(t, p)
+	hold(t, p, doc, raw)
+	replaced := doc.ResourceChanges[2].Change
+	if diff := cmp.Diff(map[string]any{"a": "1"}, entriesIn(replaced.Before)["labels"]); diff != "" {
+		t.Errorf("the labels before are others (-want +got):\n%s", diff)
 	}
 }
 

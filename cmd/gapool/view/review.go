@@ -110,7 +110,7 @@ func why(c *engine.Change) string {
 		parts = append(parts, "the new one is made before the old one goes")
 	}
 	if len(c.OnlyIf) > 0 {
-		parts = append(parts, "only if "+strings.Join(c.OnlyIf, " or ")+" changes")
+		parts = append(parts, onlyIf(c))
 	}
 	if c.Adopted {
 		parts = append(parts, "found by its labels: the state did not know it")

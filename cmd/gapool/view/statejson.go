@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 
 	"github.com/zclconf/go-cty/cty"
@@ -12,7 +13,8 @@ import (
 )
 
 // StateJSON is Terraform's JSON of a state, which ends with a newline. What was
-// sensitive is not in it, as it is not in the state.
+// sensitive is null; what a state keeps of no object is left out, since it is not
+// known whether it is set.
 func StateJSON(st *state.State, version string, typeOf func(string) *schema.Type, outputs map[string]Output) ([]byte, error) {
 	out := stateJSON{FormatVersion: "1.0", TerraformVersion: version}
 	for _, addr := range st.Addrs() {
@@ -21,10 +23,15 @@ func StateJSON(st *state.State, version string, typeOf func(string) *schema.Type
 		if t == nil {
 			continue // no provider has it any more; gapool show says so
 		}
-		vals := engine.StoredValue(t, rec)
+		vals := map[string]cty.Value{}
+		maps.Copy(vals, engine.StoredValue(t, rec)) // which is nil of an object that is recorded by its name only
 		for i := range t.Attrs {
-			if a := &t.Attrs[i]; slices.Contains(rec.Sensitive, a.Name) {
-				vals[a.Name] = cty.UnknownVal(a.Implied()).Mark(schema.SensitiveMark)
+			a := &t.Attrs[i]
+			switch _, stored := vals[a.Name]; {
+			case slices.Contains(rec.Sensitive, a.Name):
+				vals[a.Name] = cty.NullVal(a.Implied()).Mark(schema.SensitiveMark)
+			case !stored && engine.HoldsSecrets(a):
+				vals[a.Name] = cty.UnknownVal(a.Implied())
 			}
 		}
 		v := shaped(t.Attrs, t.Build(vals))

@@ -18,6 +18,8 @@ import (
 type StatusRow struct {
 	Address string // as recorded, else as its label says
 	Object  *providers.Object
+	// Sensitive are the attributes that held a secret when they were applied last.
+	Sensitive []string
 	// Node is what Ray says of a cluster's member: "fedcba987654 IDLE". Empty
 	// for what is none.
 	Node string
@@ -59,7 +61,11 @@ func (r StatusRow) cells(now time.Time) []string {
 	if !since.IsZero() {
 		age = Age(now.Sub(since))
 	}
-	return []string{r.Address, Printable(o.Name), state, age, cmp.Or(strings.Join(published(o.Attrs), ", "), "-")}
+	ports := cmp.Or(strings.Join(published(o.Attrs), ", "), "-")
+	if slices.Contains(r.Sensitive, "ports") {
+		ports = sensitiveText
+	}
+	return []string{r.Address, Printable(o.Name), state, age, ports}
 }
 
 // stateOf is the state of an object whose engine does not tell one.

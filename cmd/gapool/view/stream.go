@@ -202,7 +202,7 @@ func (s *Stream) notes(p *engine.Plan) error {
 	for _, o := range p.Kept {
 		notes = append(notes, note{levelInfo, fmt.Sprintf("%s %q is kept, though no configuration names it", o.Kind, o.Name)})
 	}
-	for _, n := range append(slices.Clone(p.Notes), rollbackNotes(p)...) {
+	for _, n := range append(notesOf(p), rollbackNotes(p)...) {
 		notes = append(notes, note{levelInfo, n})
 	}
 	for _, a := range p.DataLoss {
@@ -303,15 +303,15 @@ func (s *Stream) Event(e engine.Event) {
 		_ = s.line(levelWarn, "log", e.Step.Addr.String()+": "+leftText(e), nil)
 		return
 	}
-	words, shown := verbs[e.Step.Verb]
-	if !shown {
+	words, shown := verbs[toldAs(e.Step)]
+	if !shown || !s.tally.tells(e) {
 		return
 	}
 	id := e.Object
 	if e.Kind == engine.Started {
 		id = e.Step.Target
 	}
-	hook := fields{"resource": nameOf(e.Step.Addr, e.Step.Change.Type), "action": hooks[e.Step.Verb]}
+	hook := fields{"resource": nameOf(e.Step.Addr, e.Step.Change.Type), "action": hooks[toldAs(e.Step)]}
 	if id != nil && id.ID != "" {
 		hook["id_key"], hook["id_value"] = "id", id.ID
 	}
@@ -357,7 +357,7 @@ func (s *Stream) Tick() {
 	defer s.mu.Unlock()
 	for _, r := range due(s.running, s.now()) {
 		_ = s.line(levelInfo, "apply_progress", r.step.Addr.String()+": "+r.still(), fields{"hook": fields{
-			"resource": nameOf(r.step.Addr, r.step.Change.Type), "action": hooks[r.step.Verb], "elapsed_seconds": int(r.told.Seconds()),
+			"resource": nameOf(r.step.Addr, r.step.Change.Type), "action": hooks[toldAs(r.step)], "elapsed_seconds": int(r.told.Seconds()),
 		}})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -181,5 +182,34 @@ func TestStreamOfWhatStays(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A cluster has no object of its own: it is gone with its members, and what waits
+// for the end of each planned change hears of it.
+func TestAClusterIsToldToBeGone(t *testing.T) {
+	a := addr(t, "ray_cluster.pool")
+	gone := &engine.Step{Verb: engine.DoForget, Addr: a, Change: &engine.Change{Addr: a, Type: cluster, Action: engine.Delete}}
+	p := &engine.Plan{Mode: engine.Destroy, Changes: []*engine.Change{gone.Change}}
+	c := &clock{time.Unix(0, 0)}
+	var lines, text bytes.Buffer
+	for _, v := range []Progress{NewStream(&lines, "1.2.3", c.now), NewApply(&text, NewStyle(false), c.now)} {
+		v.Event(engine.Event{Kind: engine.Started, Step: gone})
+		v.Event(engine.Event{Kind: engine.Done, Step: gone})
+		if err := v.Complete(p, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var told []string
+	for _, m := range streamed(t, lines.String())[1:] {
+		hook, _ := m["hook"].(map[string]any)
+		told = append(told, fmt.Sprint(m["type"], " ", hook["action"]))
+	}
+	if diff := cmp.Diff([]string{"apply_start delete", "apply_complete delete", "change_summary <nil>"}, told); diff != "" {
+		t.Errorf("the stream tells otherwise (-want +got):\n%s", diff)
+	}
+	want := "ray_cluster.pool: Destroying...\nray_cluster.pool: Destruction complete after 0s\n\nDestroy complete! Resources: 1 destroyed.\n"
+	if diff := cmp.Diff(want, text.String()); diff != "" {
+		t.Errorf("the text tells otherwise (-want +got):\n%s", diff)
 	}
 }

@@ -35,26 +35,36 @@ const (
 	slowThreads = 1
 )
 
-// Inputs returns a digest of all that a build is made from and that its caller can decide: the files of the context that
-// no ignore file excludes (path, mode, content, target of a symbolic link), the Dockerfile (content, path seen from the
-// context), the ignore file, args, labels, triggers, target, platform, network, extra hosts and the ids of the secrets.
-// It is the same for the same tree in another directory, whoever owns it and however old it is.
-// What lies on the engine or in a registry, such as the base image that a tag means today, is not in it.
-//
-// The digest is on the image, in plans and in the state, and args, labels and triggers may be short secrets: where there
-// are any they enter together by argon2id, so that trying values takes its time. Its salt is the digest of all else: it
-// must come out the same wherever the image is looked at, with a state or without.
-func Inputs(ctx context.Context, o Options) (digest string, err error) {
+// Files returns a digest of the files that a build is made from: those of the context that no ignore file excludes (path,
+// what its owner may do with it, content, target of a symbolic link), the Dockerfile (content, path seen from the context)
+// and the ignore file. It is the same for the same tree in another directory, whoever owns it, however old it is and with
+// which umask it was checked out: what group and others may do is sent with the files, but no reason to build.
+func Files(ctx context.Context, o Options) (digest string, err error) {
 	src, err := o.locate()
 	if err != nil {
 		return "", err
 	}
 	h := sha256.New()
-	if err := o.hashSettings(h, src); err != nil {
+	if err := hashDockerfile(h, src); err != nil {
 		return "", err
 	}
 	if err := hashTree(ctx, h, src.files); err != nil {
 		return "", fmt.Errorf("build context %s: %w", src.context, err)
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// Inputs returns a digest of all that a build is made from and that its caller can decide: its files, as Files says them,
+// args, labels, triggers, target, platform, network, extra hosts and the ids of the secrets.
+// What lies on the engine or in a registry, such as the base image that a tag means today, is not in it.
+//
+// The digest is on the image, in plans and in the state, and args, labels and triggers may be short secrets: where there
+// are any they enter together by argon2id, so that trying values takes its time. Its salt is the digest of all else: it
+// must come out the same wherever the image is looked at, with a state or without.
+func (o Options) Inputs(files string) (digest string, err error) {
+	h := sha256.New()
+	if err := o.hashSettings(h, files); err != nil {
+		return "", err
 	}
 	open := h.Sum(nil)
 	values, err := o.values()
@@ -74,8 +84,8 @@ func (o Options) values() ([]byte, error) {
 	return json.Marshal(struct{ Args, Labels, Triggers map[string]string }{o.Args, labels, o.Triggers})
 }
 
-// hashSettings writes everything but the context's files and the values that may be secrets.
-func (o Options) hashSettings(h hash.Hash, src source) error {
+// hashDockerfile writes the files that decide what is done with the others.
+func hashDockerfile(h hash.Hash, src source) error {
 	place, err := filepath.Rel(src.context, src.dockerfile)
 	if err != nil {
 		return fmt.Errorf("build %s: %w", src.dockerfile, err)
@@ -84,6 +94,14 @@ func (o Options) hashSettings(h hash.Hash, src source) error {
 	if err != nil {
 		return fmt.Errorf("build: read the Dockerfile: %w", err)
 	}
+	return json.NewEncoder(h).Encode(struct {
+		Path               string
+		Dockerfile, Ignore []byte
+	}{filepath.ToSlash(place), dockerfile, src.ignore})
+}
+
+// hashSettings writes everything but the values that may be secrets.
+func (o Options) hashSettings(h hash.Hash, files string) error {
 	secrets := make([]string, 0, len(o.Secrets))
 	for _, s := range o.Secrets {
 		secrets = append(secrets, s.ID)
@@ -95,12 +113,10 @@ func (o Options) hashSettings(h hash.Hash, src source) error {
 	}
 	// json sorts the keys of maps, and every string in here is text.
 	return json.NewEncoder(h).Encode(struct {
-		Format                    int // raise it when what is hashed changes its meaning
-		Path                      string
-		Dockerfile, Ignore        []byte
-		Target, Platform, Network string
-		Secrets, ExtraHosts       []string `json:",omitempty"`
-	}{1, filepath.ToSlash(place), dockerfile, src.ignore, o.Target, o.Platform, network, secrets, o.ExtraHosts})
+		Format                           int // raise it when what is hashed changes its meaning
+		Files, Target, Platform, Network string
+		Secrets, ExtraHosts              []string `json:",omitempty"`
+	}{2, files, o.Target, o.Platform, network, secrets, o.ExtraHosts})
 }
 
 // hashTree writes one line for each entry of files. Paths are quoted, since a name may be any bytes, also a line's end.
@@ -148,7 +164,15 @@ func hashEntry(path string, entry fs.DirEntry, files fsutil.FS) (string, error) 
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%q %o %q %x\n", filepath.ToSlash(path), stat.Mode, target, content.Sum(nil)), nil
+	return fmt.Sprintf("%q %o %q %x\n", filepath.ToSlash(path), ownMode(fs.FileMode(stat.Mode)), target, content.Sum(nil)), nil
+}
+
+// ownMode is a mode without what comes from the umask and, of a folder, from the one above it.
+func ownMode(mode fs.FileMode) fs.FileMode {
+	if mode.IsDir() {
+		mode &^= fs.ModeSetgid
+	}
+	return mode &^ 0o077
 }
 
 // source is where a build's files are, checked to be there.

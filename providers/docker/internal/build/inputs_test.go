@@ -29,7 +29,7 @@ func tree(t *testing.T, files map[string]string) string {
 			must(t, os.WriteFile(path, []byte(content), 0o644))
 		}
 	}
-	// The modes above pass through the umask, and modes count.
+	// The modes above pass through the umask.
 	must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		switch {
 		case err != nil || e.Type()&os.ModeSymlink != 0:
@@ -51,7 +51,9 @@ func must(t *testing.T, err error) {
 
 func inputs(t *testing.T, o Options) string {
 	t.Helper()
-	digest, err := Inputs(t.Context(), o)
+	files, err := Files(t.Context(), o)
+	must(t, err)
+	digest, err := o.Inputs(files)
 	must(t, err)
 	return digest
 }
@@ -73,7 +75,7 @@ func sample() map[string]string {
 
 // A digest is written into the labels of images: another value for the same tree rebuilds everyone's images.
 func TestInputsIsStable(t *testing.T) {
-	const want = "sha256:6b73eb8d590a6b40b56f90f7c2d32817dea5e57267dc28b4950a49524ec0c07d"
+	const want = "sha256:55abf298e4721a1788ebbc2e6543452dbf7d7d0024276ce20be2d08b92f9f5e5"
 	if got := inputs(t, Options{Context: tree(t, sample())}); got != want {
 		t.Errorf("Inputs = %s, want %s: if the meaning of the hash changed on purpose, raise Format", got, want)
 	}
@@ -97,6 +99,21 @@ func TestInputsPassesOver(t *testing.T) {
 			a, c := filepath.Join(o.Context, "lib/a.py"), filepath.Join(o.Context, "lib/c.py")
 			must(t, os.Remove(c))
 			must(t, os.Link(a, c))
+		},
+		"a checkout with another umask": func(t *testing.T, o *Options) {
+			must(t, filepath.WalkDir(o.Context, func(path string, e os.DirEntry, err error) error {
+				switch {
+				case err != nil || e.Type()&os.ModeSymlink != 0:
+					return err
+				case e.IsDir():
+					return os.Chmod(path, 0o777|os.ModeSetgid) // as below a folder that a group shares
+				}
+				return os.Chmod(path, 0o666)
+			}))
+		},
+		"one that nobody else may read": func(t *testing.T, o *Options) {
+			must(t, os.Chmod(filepath.Join(o.Context, "main.py"), 0o600))
+			must(t, os.Chmod(filepath.Join(o.Context, "lib"), 0o700))
 		},
 		"a trailing slash":       func(_ *testing.T, o *Options) { o.Context += "/" },
 		"the default Dockerfile": func(_ *testing.T, o *Options) { o.Dockerfile = "./Dockerfile" },
@@ -128,7 +145,10 @@ func TestInputsNotices(t *testing.T) {
 			must(t, os.Chmod(filepath.Join(o.Context, "main.py"), 0o755))
 		},
 		"a folder's mode": func(t *testing.T, o *Options) {
-			must(t, os.Chmod(filepath.Join(o.Context, "empty"), 0o700))
+			must(t, os.Chmod(filepath.Join(o.Context, "empty"), 0o555))
+		},
+		"who it runs as": func(t *testing.T, o *Options) {
+			must(t, os.Chmod(filepath.Join(o.Context, "main.py"), 0o644|os.ModeSetuid))
 		},
 		"a link's target": func(t *testing.T, o *Options) {
 			link := filepath.Join(o.Context, "lib/b.py")
@@ -246,7 +266,7 @@ func TestInputsErrors(t *testing.T) {
 		"pattern of ignore file": {Options{Context: dir + "/bad"}, "ignore file DIR/bad/.dockerignore: syntax error in pattern"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Inputs(t.Context(), c.o)
+			_, err := Files(t.Context(), c.o)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -266,7 +286,7 @@ func TestInputsPermissions(t *testing.T) {
 	asNobody(t)
 
 	inputs(t, good) // an ignored folder is not opened
-	_, err := Inputs(t.Context(), bad)
+	_, err := Files(t.Context(), bad)
 	if want := filepath.Join(bad.Context, "lib/main.py") + ": permission denied"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want one with %q", err, want)
 	}
@@ -289,7 +309,7 @@ func asNobody(t *testing.T) {
 func TestInputsEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Inputs(ctx, Options{Context: tree(t, sample())}); err == nil {
+	if _, err := Files(ctx, Options{Context: tree(t, sample())}); err == nil {
 		t.Error("no error from a context that is over")
 	}
 }
