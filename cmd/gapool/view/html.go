@@ -43,6 +43,8 @@ type htmlPage struct {
 	Changes            []htmlChange
 	Cut                string
 	Graph              template.HTML
+	GraphWords         []diagramWords
+	GraphLeft          string
 	Outputs            []htmlLine
 	Drift              []htmlChange
 	DriftMeans         string
@@ -122,8 +124,13 @@ func (h *htmlPage) fill(p *engine.Plan) {
 	h.changes(p)
 	if len(p.Changes) > 0 {
 		var b bytes.Buffer
-		planDiagram(p, true, drawnNodes).draw(&b, false)
+		d := planDiagram(p, true, drawnNodes)
+		d.draw(&b, false)
 		h.Graph = template.HTML(b.String()) // every text in it is escaped
+		h.GraphWords = d.words()
+		if d.left > 0 {
+			h.GraphLeft = fmt.Sprintf("The %d that matter most are drawn, %d more are left out.", len(d.nodes), d.left)
+		}
 	}
 	if rows := OutputChanges(p); len(rows) > 0 {
 		h.Outputs = htmlLines(rowsDiff(rows))

@@ -536,7 +536,7 @@ func limitLines(text string, budget int) string {
 	var b strings.Builder
 	for i, l := range lines {
 		if len(l) > 500 {
-			l = shorten(l, 120)
+			l = shortenBoth(l)
 		}
 		if b.Len()+len(l)+1 > budget-40 {
 			fmt.Fprintf(&b, "  … and %s\n", count(len(lines)-i, "more line"))
@@ -545,6 +545,15 @@ func limitLines(text string, budget int) string {
 		b.WriteString(l + "\n")
 	}
 	return b.String()
+}
+
+// shortenBoth shortens a line, and where it has an old and a new text both.
+func shortenBoth(line string) string {
+	const arrow = `" -> "`
+	if old, new, both := strings.Cut(line, arrow); both {
+		return shorten(old, 80) + arrow + shorten(new, 80)
+	}
+	return shorten(line, 120)
 }
 
 // code is text in the letters of code, in which neither Markdown nor HTML nor

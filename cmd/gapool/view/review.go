@@ -105,7 +105,7 @@ func why(c *engine.Change) string {
 			names = append(names[:causesShown], fmt.Sprintf("%d more", n))
 		}
 		if len(names) > 0 {
-			parts = append(parts, "another "+strings.Join(names, ", "))
+			parts = append(parts, "differs in "+strings.Join(names, ", "))
 		}
 	}
 	if c.Action == engine.ReplaceFirst {
