@@ -243,7 +243,7 @@ func (c *cli) showPlan(name string, f format) error {
 		if err != nil {
 			return err
 		}
-		doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+		doc, err := view.PlanDocument{Plan: p, Vars: vars, Configuration: file.Configuration}.JSON()
 		if err != nil {
 			return err
 		}
