@@ -16,7 +16,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,7 +129,7 @@ func Make(ctx context.Context, o Options) (*engine.Plan, hcl.Diagnostics) {
 	for p.again = true; p.again; {
 		p.begin(diags)
 		for _, stage := range []func(context.Context){
-			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.lacking, p.steps, p.outputs, p.guard, p.words, p.remark, p.measure, p.undo, p.causes, p.unmatched,
+			p.recover, p.followNames, p.decideAll, p.decideRest, p.force, p.names, p.occupied, p.lacking, p.steps, p.outputs, p.guard, p.words, p.measure, p.remark, p.undo, p.causes, p.unmatched,
 		} {
 			if stage(ctx); p.diags.HasErrors() {
 				return p.fail()
@@ -320,6 +322,9 @@ func (p *planner) guard(context.Context) {
 	p.plan.Unapproved = strings.Join(refused, "; ")
 }
 
+// aPort is a port in a remark: what differs in it only is said once.
+var aPort = regexp.MustCompile(`\bport ([0-9]+)\b`)
+
 // remark notes what the tables have to say of what is made or changed, once for
 // each block.
 func (p *planner) remark(context.Context) {
@@ -328,7 +333,7 @@ func (p *planner) remark(context.Context) {
 		text  string
 	}
 	made := p.made()
-	said := map[note][]schema.Addr{}
+	said, ports := map[note][]schema.Addr{}, map[note][]int{}
 	var order []note
 	for _, c := range p.plan.Changes {
 		if c.After.IsNull() || c.Action == engine.NoOp || c.Action == engine.Forget {
@@ -340,11 +345,17 @@ func (p *planner) remark(context.Context) {
 			texts = append(texts, c.Type.Remarks(after)...)
 		}
 		for _, text := range texts {
-			n := note{c.Addr.Block(), text}
+			n := note{c.Addr.Block(), aPort.ReplaceAllString(text, "port #")}
 			if said[n] == nil {
 				order = append(order, n)
 			}
-			said[n] = append(said[n], c.Addr)
+			if list := said[n]; len(list) == 0 || list[len(list)-1] != c.Addr {
+				said[n] = append(list, c.Addr)
+			}
+			if m := aPort.FindStringSubmatch(text); m != nil {
+				port, _ := strconv.Atoi(m[1]) // digits, and not many
+				ports[n] = append(ports[n], port)
+			}
 		}
 	}
 	for _, n := range order {
@@ -352,8 +363,38 @@ func (p *planner) remark(context.Context) {
 		if more := len(said[n]) - 1; more > 0 {
 			who += fmt.Sprintf(" and %d more of its kind", more)
 		}
-		p.plan.Notes = append(p.plan.Notes, who+" "+n.text)
+		p.plan.Notes = append(p.plan.Notes, who+" "+strings.ReplaceAll(n.text, "port #", portsText(ports[n])))
 	}
+}
+
+// portsShown is how many ports, or ranges of them, a remark names.
+const portsShown = 8
+
+// portsText names ports: "port 80", "ports 80, 8080-8089".
+func portsText(ports []int) string {
+	slices.Sort(ports)
+	ports = slices.Compact(ports)
+	if len(ports) == 1 {
+		return fmt.Sprint("port ", ports[0])
+	}
+	var parts []string
+	for i := 0; i < len(ports); {
+		if len(parts) == portsShown {
+			parts = append(parts, fmt.Sprintf("%d more", len(ports)-i))
+			break
+		}
+		j := i
+		for j+1 < len(ports) && ports[j+1] == ports[j]+1 {
+			j++
+		}
+		part := strconv.Itoa(ports[i])
+		if j > i {
+			part += "-" + strconv.Itoa(ports[j])
+		}
+		parts = append(parts, part)
+		i = j + 1
+	}
+	return "ports " + strings.Join(parts, ", ")
 }
 
 // measure warns where more is needed than the engine's machine has.

@@ -219,7 +219,7 @@ func replaceNote(ds []schema.Difference) string {
 func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) []Node {
 	if a.Block == nil {
 		if len(ds[0].Path) <= 1 {
-			n := compareOther(engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
+			n := compareOther(a, engine.Conceal(a, ds[0].Live, ds[0].Want), ds[0].Want)
 			n.Name, n.NullNote = a.Name, true
 			return []Node{n}
 		}
@@ -240,13 +240,20 @@ func differing(a *schema.Attr, before, after cty.Value, ds []schema.Difference) 
 	return attrNodes(a, before, after)
 }
 
-// compareOther compares what is known to differ: of a plan that is read from its file
-// a secret is not the value itself, and may be like the other one by chance.
-func compareOther(live, want cty.Value) Node {
+// compareOther compares what is there with what the configuration wants, which is
+// known to differ: of a plan that is read from its file a secret is not the value
+// itself, and may be like the other one by chance. What the configuration has in
+// clear is shown, also where the old value is, or may be, a secret.
+func compareOther(a *schema.Attr, live, want cty.Value) Node {
 	n := compare(live, want)
 	if n.Action == engine.NoOp {
 		n.Action = engine.Update
 	}
+	if a.Sensitive || n.Action != engine.Update || !marked(live) || !engine.Shown(want) {
+		return n
+	}
+	n = compare(cty.NilVal, want)
+	n.Action, n.Old = engine.Update, sensitiveText
 	return n
 }
 
@@ -273,7 +280,7 @@ func mapNode(a *schema.Attr, before, after cty.Value, ds []schema.Difference) No
 		if a.Live && !engine.Shown(d.Want) && !none(live) {
 			live = hidden(live)
 		}
-		part := compareOther(live, d.Want)
+		part := compareOther(a, live, d.Want)
 		part.Name, part.NullNote = strconv.Quote(key), true
 		n.Parts = append(n.Parts, part)
 	}
@@ -474,7 +481,16 @@ func blockNode(a *schema.Attr, name string, before, after cty.Value) Node {
 		}
 	}
 	if n.Action == engine.Update {
-		n.Parts, blocks = fold(n.Parts, "attribute", 0), fold(blocks, "block", 0)
+		// What tells it from the others stays to be seen.
+		var keys, rest []Node
+		for _, p := range n.Parts {
+			if p.Action == engine.NoOp && slices.Contains(a.Block.Key, p.Name) {
+				keys = append(keys, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		n.Parts, blocks = append(keys, fold(rest, "attribute", 0)...), fold(blocks, "block", 0)
 	}
 	n.Parts = append(n.Parts, blocks...)
 	return n

@@ -114,6 +114,23 @@ func planDiagram(p *engine.Plan, unchanged bool, limit int) Diagram {
 	return d
 }
 
+// words are the diagram as sentences, for who cannot see it.
+func (d Diagram) words() []diagramWords {
+	out := make([]diagramWords, len(d.nodes))
+	for i, n := range d.nodes {
+		out[i] = diagramWords{Name: Printable(n.name), Note: n.note}
+	}
+	for _, e := range d.edges {
+		out[e[0]].To = append(out[e[0]].To, Printable(d.nodes[e[1]].name))
+	}
+	return out
+}
+
+type diagramWords struct {
+	Name, Note string
+	To         []string
+}
+
 // class is a node's kind of action, in a word that can name a class.
 func (n diagramNode) class() string {
 	switch {

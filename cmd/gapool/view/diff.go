@@ -67,7 +67,7 @@ func compare(before, after cty.Value) Node {
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
 		n.Open, n.Parts = byLine, compareLines(before, after)
-	case n.Action == engine.Update && (!group(before) || !group(after) || kind(before) != kind(after)):
+	case n.Action == engine.Update && kind(before) != kind(after):
 		// Of two shapes, the old one is told in a word.
 		n.Old = summary(before)
 		if group(after) {
@@ -304,7 +304,7 @@ func compareSets(before, after cty.Value) []Node {
 func compareLists(old, new []cty.Value) []Node {
 	var parts []Node
 	was, is := numbered(old, new)
-	for _, r := range align(len(old), len(new), func(i, j int) bool { return was[i] == is[j] }) {
+	for _, r := range align(was, is) {
 		if r.same {
 			parts = append(parts, compare(old[r.old], new[r.new]))
 			continue
@@ -365,7 +365,7 @@ func numbered(old, new []cty.Value) (was, is []int) {
 func compareLines(before, after cty.Value) []Node {
 	old, new := lines(before), lines(after)
 	var parts []Node
-	for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
+	for _, r := range align(lineNumbers(old, new)) {
 		if r.same {
 			parts = append(parts, Node{Action: engine.NoOp, New: visible(old[r.old])})
 			continue
@@ -423,63 +423,142 @@ type run struct {
 // alignLimit bounds the table of align: two lists of 2,000 elements.
 const alignLimit = 4_000_000
 
-// align finds a longest common subsequence of two lists of n and m elements and
-// returns the runs that lead from one to the other. Very long lists are only
-// compared from both ends.
-func align(n, m int, equal func(i, j int) bool) []run {
-	var head, tail int
-	for head < n && head < m && equal(head, head) {
-		head++
-	}
-	for tail < n-head && tail < m-head && equal(n-1-tail, m-1-tail) {
-		tail++
-	}
+// align finds a longest common subsequence of two lists, in which equal numbers
+// are equal elements, and returns the runs that lead from one to the other. Long
+// lists are first taken apart where both have an element once.
+func align(old, new []int) []run { return alignWithin(alignLimit, old, new) }
+
+func alignWithin(limit int, old, new []int) []run {
 	var runs []run
 	keep := func(i, j int) { runs = append(runs, run{true, i, i + 1, j, j + 1}) }
-	for i := range head {
-		keep(i, i)
+	gap := func(i, oldEnd, j, newEnd int) {
+		if i < oldEnd || j < newEnd {
+			runs = append(runs, run{false, i, oldEnd, j, newEnd})
+		}
 	}
-	oldEnd, newEnd := n-tail, m-tail
-	i, j := head, head
-	if rows, cols := oldEnd-head, newEnd-head; rows > 0 && cols > 0 && rows <= alignLimit/cols {
-		// longest[a][b] is the length for the last a and b elements.
+	// inTable does it by definition: longest[a][b] is the length for the last a
+	// and b elements.
+	inTable := func(i, oldEnd, j, newEnd int) {
+		rows, cols := oldEnd-i, newEnd-j
 		longest := make([][]int, rows+1)
 		longest[0] = make([]int, cols+1)
 		for a := 1; a <= rows; a++ {
 			longest[a] = make([]int, cols+1)
 			for b := 1; b <= cols; b++ {
-				if equal(oldEnd-a, newEnd-b) {
+				if old[oldEnd-a] == new[newEnd-b] {
 					longest[a][b] = longest[a-1][b-1] + 1
 				} else {
 					longest[a][b] = max(longest[a-1][b], longest[a][b-1])
 				}
 			}
 		}
-		gap := run{old: i, new: j}
+		fromOld, fromNew := i, j
 		for i < oldEnd && j < newEnd {
 			switch {
-			case equal(i, j):
-				if gap.oldEnd, gap.newEnd = i, j; gap.old < i || gap.new < j {
-					runs = append(runs, gap)
-				}
+			case old[i] == new[j]:
+				gap(fromOld, i, fromNew, j)
 				keep(i, j)
 				i, j = i+1, j+1
-				gap = run{old: i, new: j}
+				fromOld, fromNew = i, j
 			case longest[oldEnd-i-1][newEnd-j] >= longest[oldEnd-i][newEnd-j-1]:
 				i++
 			default:
 				j++
 			}
 		}
-		i, j = gap.old, gap.new
+		gap(fromOld, oldEnd, fromNew, newEnd)
 	}
-	if i < oldEnd || j < newEnd {
-		runs = append(runs, run{false, i, oldEnd, j, newEnd})
+	var part func(i, oldEnd, j, newEnd int)
+	part = func(i, oldEnd, j, newEnd int) {
+		for i < oldEnd && j < newEnd && old[i] == new[j] {
+			keep(i, j)
+			i, j = i+1, j+1
+		}
+		tail := 0
+		for i < oldEnd-tail && j < newEnd-tail && old[oldEnd-1-tail] == new[newEnd-1-tail] {
+			tail++
+		}
+		oldEnd, newEnd = oldEnd-tail, newEnd-tail
+		if rows, cols := oldEnd-i, newEnd-j; rows == 0 || cols == 0 {
+			gap(i, oldEnd, j, newEnd)
+		} else if rows <= limit/cols {
+			inTable(i, oldEnd, j, newEnd)
+		} else if fixed := anchors(old[i:oldEnd], new[j:newEnd]); len(fixed) == 0 {
+			gap(i, oldEnd, j, newEnd)
+		} else {
+			nextOld, nextNew := i, j
+			for _, a := range fixed {
+				part(nextOld, i+a[0], nextNew, j+a[1])
+				keep(i+a[0], j+a[1])
+				nextOld, nextNew = i+a[0]+1, j+a[1]+1
+			}
+			part(nextOld, oldEnd, nextNew, newEnd)
+		}
+		for k := range tail {
+			keep(oldEnd+k, newEnd+k)
+		}
 	}
-	for k := range tail {
-		keep(oldEnd+k, newEnd+k)
-	}
+	part(0, len(old), 0, len(new))
 	return runs
+}
+
+// anchors are the places of elements that both lists have once, as many of them
+// as come in the same order in both.
+func anchors(old, new []int) [][2]int {
+	type place struct{ n, at int }
+	count := func(list []int) map[int]place {
+		out := map[int]place{}
+		for i, x := range list {
+			out[x] = place{out[x].n + 1, i}
+		}
+		return out
+	}
+	was, is := count(old), count(new)
+	var both [][2]int
+	for i, x := range old {
+		if was[x].n == 1 && is[x].n == 1 {
+			both = append(both, [2]int{i, is[x].at})
+		}
+	}
+	// The longest that rises: last[k] ends one of k+1 elements with the least.
+	var last []int
+	before := make([]int, len(both))
+	for i, b := range both {
+		k, _ := slices.BinarySearchFunc(last, b[1], func(at, to int) int { return cmp.Compare(both[at][1], to) })
+		before[i] = -1
+		if k > 0 {
+			before[i] = last[k-1]
+		}
+		if k == len(last) {
+			last = append(last, i)
+		} else {
+			last[k] = i
+		}
+	}
+	var out [][2]int
+	if len(last) > 0 {
+		for i := last[len(last)-1]; i >= 0; i = before[i] {
+			out = append(out, both[i])
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// lineNumbers gives lines numbers, which are equal where they are.
+func lineNumbers(old, new []string) (was, is []int) {
+	known := map[string]int{}
+	number := func(lines []string) []int {
+		out := make([]int, len(lines))
+		for i, l := range lines {
+			if known[l] == 0 {
+				known[l] = len(known) + 1
+			}
+			out[i] = known[l]
+		}
+		return out
+	}
+	return number(old), number(new)
 }
 
 // fold replaces unchanged parts by their count, but for those within context of

@@ -18,19 +18,26 @@ import (
 // it is the old list, without what is removed the new one.
 func TestAlignTellsBothSides(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		words := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d"}), 0, 30)
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}), 0, 30)
 		old, new := words.Draw(t, "old"), words.Draw(t, "new")
-		var was, is []string
+		a, b := lineNumbers(old, new)
 		kept := 0
-		for _, r := range align(len(old), len(new), func(i, j int) bool { return old[i] == new[j] }) {
-			was = append(was, old[r.old:r.oldEnd]...)
-			is = append(is, new[r.new:r.newEnd]...)
-			if r.same {
-				kept++
+		for _, limit := range []int{4, alignLimit} { // the first is as if they were long
+			var was, is []string
+			kept = 0
+			for _, r := range alignWithin(limit, a, b) {
+				was = append(was, old[r.old:r.oldEnd]...)
+				is = append(is, new[r.new:r.newEnd]...)
+				if r.same {
+					kept++
+					if old[r.old] != new[r.new] {
+						t.Fatalf("%v → %v keeps %q as %q", old, new, old[r.old], new[r.new])
+					}
+				}
 			}
-		}
-		if !slices.Equal(was, old) || !slices.Equal(is, new) {
-			t.Fatalf("%v → %v reads as %v → %v", old, new, was, is)
+			if !slices.Equal(was, old) || !slices.Equal(is, new) {
+				t.Fatalf("%v → %v reads as %v → %v", old, new, was, is)
+			}
 		}
 		if best := longestCommon(old, new); kept != best {
 			t.Fatalf("%v → %v keeps %d, and %d could be kept", old, new, kept, best)
@@ -60,15 +67,36 @@ func longestCommon(a, b []string) int {
 	return f(0, 0)
 }
 
-// A list that is too long for the table is still told whole.
+// A list that is too long for the table is told by element all the same.
 func TestAlignOfVeryLongLists(t *testing.T) {
 	const n = 5000
-	runs := align(n, n, func(i, j int) bool { return i == j && i != 10 && i != n-10 })
-	if len(runs) != 10+1+9 {
-		t.Fatalf("%d runs", len(runs))
+	old, new := make([]string, n), make([]string, n)
+	for i := range n {
+		old[i] = fmt.Sprint("line ", i)
+		switch new[i] = old[i]; {
+		case i%7 == 0:
+			old[i], new[i] = "was", "is"
+		case i%5 == 0:
+			old[i], new[i] = "", ""
+		}
 	}
-	if gap := runs[10]; gap.same || gap.old != 10 || gap.oldEnd != n-9 || gap.new != 10 || gap.newEnd != n-9 {
-		t.Errorf("the middle is %+v", gap)
+	kept := 0
+	for _, r := range align(lineNumbers(old, new)) {
+		if r.same {
+			kept++
+			if old[r.old] != new[r.new] {
+				t.Fatalf("%q and %q are no same lines", old[r.old], new[r.new])
+			}
+		}
+	}
+	if want := n - (n+6)/7; kept != want {
+		t.Errorf("of %d lines that stay %d are kept", want, kept)
+	}
+	for i := range n {
+		old[i], new[i] = fmt.Sprint("a", i%2), fmt.Sprint("b", i%2)
+	}
+	if runs := align(lineNumbers(old, new)); len(runs) != 1 || runs[0].same {
+		t.Errorf("with nothing in common there are %d runs", len(runs))
 	}
 }
 
@@ -90,8 +118,8 @@ func TestCompareShapes(t *testing.T) {
 		"lines to a word":          {str("one\ntwo"), str("three"), engine.Update, "", "", byLine, 3},
 		"lines to a number":        {str("one\ntwo"), num(3), engine.Update, "(several lines)", "3", "", 0},
 		"lines to unknown":         {str("one\ntwo"), unknown(cty.String), engine.Update, "(several lines)", unknownText, "", 0},
-		"empty to full":            {cty.ListValEmpty(cty.String), strs("a"), engine.Update, "[]", "", byPlace, 1},
-		"full to empty":            {strs("a"), cty.ListValEmpty(cty.String), engine.Update, "[ 1 element ]", "[]", "", 0},
+		"empty to full":            {cty.ListValEmpty(cty.String), strs("a"), engine.Update, "", "", byPlace, 1},
+		"full to empty":            {strs("a"), cty.ListValEmpty(cty.String), engine.Update, "", "", byPlace, 1},
 		"a list to a map":          {strs("a"), dict("a", "b"), engine.Update, "[ 1 element ]", "", byKey, 1},
 		"a tuple to a list":        {cty.TupleVal([]cty.Value{str("a")}), strs("a", "b"), engine.Update, "", "", byPlace, 2},
 		"an unknown, sensitive":    {str("x"), secret(unknown(cty.String)), engine.Update, sensitiveText, sensitiveText, "", 0},

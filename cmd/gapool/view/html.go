@@ -43,12 +43,15 @@ type htmlPage struct {
 	Changes            []htmlChange
 	Cut                string
 	Graph              template.HTML
+	GraphWords         []diagramWords
+	GraphLeft          string
 	Outputs            []htmlLine
 	Drift              []htmlChange
 	DriftMeans         string
 	Usage              []htmlUsage
 	Kept, Notes        []string
 	Digest             string
+	Flags              []string
 }
 
 type htmlSection struct{ ID, Name string }
@@ -82,7 +85,7 @@ func (r Review) HTML(w io.Writer) error {
 	p := &htmlPage{
 		Style: template.CSS(style), Script: template.JS(pageScript),
 		Policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", hashOf(style), hashOf(pageScript)),
-		Digest: r.Digest,
+		Digest: r.Digest, Flags: r.Flags,
 	}
 	p.fill(r.Plan)
 	var b bytes.Buffer
@@ -121,8 +124,13 @@ func (h *htmlPage) fill(p *engine.Plan) {
 	h.changes(p)
 	if len(p.Changes) > 0 {
 		var b bytes.Buffer
-		planDiagram(p, true, drawnNodes).draw(&b, false)
+		d := planDiagram(p, true, drawnNodes)
+		d.draw(&b, false)
 		h.Graph = template.HTML(b.String()) // every text in it is escaped
+		h.GraphWords = d.words()
+		if d.left > 0 {
+			h.GraphLeft = fmt.Sprintf("The %d that matter most are drawn, %d more are left out.", len(d.nodes), d.left)
+		}
 	}
 	if rows := OutputChanges(p); len(rows) > 0 {
 		h.Outputs = htmlLines(rowsDiff(rows))

@@ -170,12 +170,45 @@ func TestHTML(t *testing.T) {
 	}
 }
 
+// Many lines of outputs do not keep what comes after them out of reach.
+func TestManyOutputsAreFolded(t *testing.T) {
+	p := &engine.Plan{}
+	for i := range 61 {
+		p.Outputs = append(p.Outputs, engine.OutputChange{Name: fmt.Sprint("o", i), Action: engine.Create, Before: cty.NullVal(cty.String), After: str("x")})
+		if page := printed(t, review(t, p).HTML); strings.Contains(page, "<details><summary>61 lines</summary>") != (i == 60) {
+			t.Errorf("with %d outputs they are folded or not", i+1)
+		}
+	}
+}
+
+// Who does not see the graph is told it.
+func TestTheGraphIsToldInWords(t *testing.T) {
+	root := readPage(t, printed(t, review(t, linked(t)).HTML))
+	var told []string
+	for n := range root.Descendants() {
+		if n.Data == "li" && strings.Contains(textOf(n), "refers to") {
+			told = append(told, textOf(n))
+		}
+	}
+	for _, want := range []string{
+		"docker_container.web (create 3) refers to docker_container.db, docker_image.app, docker_network.pool",
+		"ray_cluster.pool (create 2) refers to docker_image.app, docker_network.pool",
+	} {
+		if !slices.Contains(told, want) {
+			t.Errorf("it does not say %q but %q", want, told)
+		}
+	}
+}
+
 func TestAThousandChangesOnAPage(t *testing.T) {
 	p := thousand(t, 1000)
 	root := readPage(t, printed(t, review(t, p).HTML))
 	changes := changesOf(root)
 	if len(changes) != len(p.Changes) {
 		t.Errorf("%d of %d changes are there", len(changes), len(p.Changes))
+	}
+	if graph := textOf(root); !strings.Contains(graph, "The 150 that matter most are drawn, 352 more are left out.") {
+		t.Error("it does not say that the graph is not whole")
 	}
 	if first := textOf(changes[0]); !strings.HasPrefix(first, "destroy") {
 		t.Errorf("first comes %s", first)

@@ -55,7 +55,7 @@ func (r Review) Markdown(w io.Writer) error {
 	m.notes()
 	m.usage()
 	m.diagram()
-	m.foot(r.Digest)
+	m.foot(r)
 	m.parts[details] = m.details(markdownLimit - m.size() - footRoom)
 	_, err := io.WriteString(w, m.String())
 	return err
@@ -500,8 +500,12 @@ func (m *markdown) diagram() {
 	}
 }
 
-func (m *markdown) foot(digest string) {
-	m.add("Digest of this plan: `" + digest + "`. `gapool apply -digest=" + digest + "` does this and nothing else.")
+func (m *markdown) foot(r Review) {
+	with := ""
+	if len(r.Flags) > 0 {
+		with = " with the flags of the plan (" + strings.Join(r.Flags, ", ") + ")"
+	}
+	m.add("Digest of this plan: `" + r.Digest + "`. `gapool apply -digest=" + r.Digest + "`" + with + " does this and nothing else.")
 }
 
 // section is a part that a reader opens. Its summary is HTML.
@@ -532,7 +536,7 @@ func limitLines(text string, budget int) string {
 	var b strings.Builder
 	for i, l := range lines {
 		if len(l) > 500 {
-			l = shorten(l, 120)
+			l = shortenBoth(l)
 		}
 		if b.Len()+len(l)+1 > budget-40 {
 			fmt.Fprintf(&b, "  … and %s\n", count(len(lines)-i, "more line"))
@@ -541,6 +545,15 @@ func limitLines(text string, budget int) string {
 		b.WriteString(l + "\n")
 	}
 	return b.String()
+}
+
+// shortenBoth shortens a line, and where it has an old and a new text both.
+func shortenBoth(line string) string {
+	const arrow = `" -> "`
+	if old, new, both := strings.Cut(line, arrow); both {
+		return shorten(old, 80) + arrow + shorten(new, 80)
+	}
+	return shorten(line, 120)
 }
 
 // code is text in the letters of code, in which neither Markdown nor HTML nor

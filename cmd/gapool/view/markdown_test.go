@@ -247,6 +247,18 @@ func TestWhatIsTakenUpIsFoldedAway(t *testing.T) {
 	}
 }
 
+// Of two long texts both are told in short, and not the beginning of one and the
+// end of the other.
+func TestLongTextsAreShortenedEach(t *testing.T) {
+	p := &engine.Plan{Outputs: []engine.OutputChange{{
+		Name: "x", Action: engine.Update, Before: str("old" + strings.Repeat("-", 3000) + "1"), After: str("new" + strings.Repeat("-", 3000) + "2"),
+	}}}
+	got := printed(t, review(t, p).Markdown)
+	if !regexp.MustCompile(`(?m)^! x = "old-+…-+1" -> "new-+…-+2"$`).MatchString(got) {
+		t.Errorf("it does not tell both:\n%s", got)
+	}
+}
+
 // Whatever a plan has in it, the comment is not too long.
 func TestMarkdownIsNeverTooLong(t *testing.T) {
 	long := strings.Repeat("x|`@#", 200)

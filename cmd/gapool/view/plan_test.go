@@ -524,6 +524,45 @@ func kept(t *testing.T, p *engine.Plan) *planfile.File {
 	return file
 }
 
+// Where an env had a secret when it was applied last, all that it had may be one;
+// what the configuration has in clear is shown beside it.
+func TestNewValuesAreShownBesideSecretOnes(t *testing.T) {
+	c := diffs(&engine.Change{
+		Addr: addr(t, "docker_container.web"), Type: container, Action: engine.Replace, Object: object("docker_container", "web"),
+		Before: web(), After: schema.With(web(), set{
+			"env":    cty.MapVal(set{"LEVEL": str("info"), "OLD_TOKEN": str("one\ntwo"), "TOKEN": secret(str("hunter3")), "PATH": str("/usr/bin")}),
+			"script": str("new"),
+		}),
+	}, true)
+	for i := range c.Differences {
+		c.Differences[i].Live = c.Differences[i].Live.Mark(schema.SensitiveMark)
+	}
+	c.Before = schema.With(c.Before, set{"env": secret(c.Before.GetAttr("env")), "script": secret(c.Before.GetAttr("script"))})
+	got := planned(t, &engine.Plan{Changes: []*engine.Change{c}}, PlanOptions{})
+	const want = `
+      ~ env    = { # forces replacement
+          ~ "LEVEL"     = (sensitive value) -> "info"
+          ~ "OLD_TOKEN" = (sensitive value) -> <<-EOT
+              + one
+              + two
+            EOT
+          ~ "TOKEN"     = (sensitive value)
+            # (1 unchanged element hidden)
+        }
+`
+	if !strings.Contains(got, want) {
+		t.Errorf("it does not show%s\nbut\n%s", want, got)
+	}
+	if line := `~ script = (sensitive value) -> "new" # forces replacement`; !strings.Contains(got, line) {
+		t.Errorf("it does not show %q:\n%s", line, got)
+	}
+	for _, s := range []string{"s3cr3t", "hunter", "debug", "six"} {
+		if strings.Contains(got, s) {
+			t.Errorf("it shows %q", s)
+		}
+	}
+}
+
 func TestPlanInColour(t *testing.T) {
 	p := &engine.Plan{Changes: []*engine.Change{{
 		Addr: addr(t, "docker_volume.data"), Type: volume, Action: engine.Create,
