@@ -1,12 +1,14 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/gapool/gapool/engine"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/schema"
 )
@@ -172,5 +174,32 @@ resource "docker_container" "b" {
 	_, err := l.run(false)
 	if want := "docker_container.a names docker_container.b, which has to be there first, and that one comes after it"; err == nil || !strings.Contains(explain(err).Error(), want) {
 		t.Errorf("the plan says %v, not %q", err, want)
+	}
+}
+
+// Blocks are turned around, and the apply of that fails on its way: what was made
+// before and after it refers to each other in a circle, and goes all the same.
+func TestReferencesOfDifferentTimesGoInACircle(t *testing.T) {
+	box := func(name, more string) string {
+		return "resource \"docker_container\" \"" + name + "\" {\n  name  = \"" + name + "-${count.index}\"\n  image = \"app\"\n  " + more + "\n}\n"
+	}
+	l := newLab(t)
+	l.write(box("b", "count = 1") + box("c", "count = 1\n  depends_on = [docker_container.b]") + box("d", "count = 1\n  depends_on = [docker_container.c]"))
+	l.apply()
+	l.write(box("b", "count = 1\n  memory = 7\n  depends_on = [docker_container.d]") + box("c", "count = 0") + box("d", "count = 0"))
+	l.world.SetFault(func(c mem.Call) error {
+		if c.Op == mem.Delete && c.When == mem.Before {
+			return errors.New("busy")
+		}
+		return nil
+	})
+	if _, err := l.run(true); err == nil || !strings.Contains(explain(err).Error(), "busy") {
+		t.Fatalf("the apply came to %v", err)
+	}
+	l.world.SetFault(nil)
+	l.mode = engine.Destroy
+	l.apply()
+	if left := l.world.String(); left != "" {
+		t.Errorf("destroy leaves\n%s", left)
 	}
 }

@@ -310,9 +310,62 @@ func (b *builder) findUsers() {
 			b.lived[d] = append(b.lived[d], block)
 		}
 	}
+	b.untangle()
 	for _, users := range []map[schema.Addr][]schema.Addr{b.users, b.lived} {
 		for _, list := range users {
 			slices.SortFunc(list, schema.CompareAddr)
+		}
+	}
+}
+
+// untangle leaves of the live objects' references that go in a circle those that
+// the configuration has, too. They are of different times: of blocks that were
+// turned around some objects may have been made since, and others not. What an
+// engine holds its objects to is not among them, see connectUses.
+func (b *builder) untangle() {
+	refers := map[schema.Addr][]schema.Addr{}
+	for d, users := range b.lived {
+		for _, u := range users {
+			refers[u] = append(refers[u], d)
+		}
+	}
+	circling := map[schema.Addr]bool{}
+	for block := range b.lived {
+		circling[block] = len(refers[block]) > 0
+	}
+	// What no block in a circle refers to is in none, and so is what refers to none.
+	peel := func(to, from map[schema.Addr][]schema.Addr) {
+		left := map[schema.Addr]int{}
+		var free []schema.Addr
+		for block, in := range circling {
+			if !in {
+				continue
+			}
+			for _, o := range to[block] {
+				if circling[o] {
+					left[block]++
+				}
+			}
+			if left[block] == 0 {
+				free = append(free, block)
+			}
+		}
+		for ; len(free) > 0; free = free[1:] {
+			circling[free[0]] = false
+			for _, o := range from[free[0]] {
+				if left[o]--; left[o] == 0 && circling[o] {
+					free = append(free, o)
+				}
+			}
+		}
+	}
+	peel(b.lived, refers)
+	peel(refers, b.lived)
+	for d, users := range b.lived {
+		if circling[d] {
+			b.lived[d] = slices.DeleteFunc(users, func(u schema.Addr) bool {
+				return circling[u] && !slices.Contains(b.p.graph.Deps(u), d)
+			})
 		}
 	}
 }
@@ -363,7 +416,7 @@ func (b *builder) connect(c *engine.Change) {
 	}
 	if len(c.OnlyIf) == 0 {
 		for _, u := range b.lived[block] {
-			need(del, b.goneOf(u, nil))
+			need(del, b.goneOf(u))
 		}
 	}
 	if c.Action == engine.ReplaceFirst {
@@ -451,10 +504,7 @@ func (b *builder) ownOf(block schema.Addr) *engine.Step {
 
 // goneOf is done when what the block has to delete for certain is deleted, and
 // likewise all that refers to it.
-func (b *builder) goneOf(block schema.Addr, path []schema.Addr) *engine.Step {
-	if slices.Contains(path, block) {
-		return nil // recorded references may go in a circle over time
-	}
+func (b *builder) goneOf(block schema.Addr) *engine.Step {
 	if j, ok := b.gone[block]; ok {
 		return j
 	}
@@ -468,7 +518,7 @@ func (b *builder) goneOf(block schema.Addr, path []schema.Addr) *engine.Step {
 		}
 	}
 	for _, u := range b.lived[block] {
-		need(j, b.goneOf(u, append(path, block)))
+		need(j, b.goneOf(u))
 	}
 	return j
 }
