@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/schema"
@@ -99,4 +101,45 @@ func MarkedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
 // Shown reports whether a value is there, known and without a secret.
 func Shown(v cty.Value) bool {
 	return v != cty.NilVal && !v.IsNull() && !v.ContainsMarked() && v.IsWhollyKnown()
+}
+
+// WithoutKeys tells of a map whose keys may be secret that it differs, as a
+// whole: a path would say which key. So it is of a map that is secret as a whole,
+// and, where the configuration has no secret in it any more, of one that is
+// remembered to have had one, if it loses a key: that may have been the secret.
+// The keys of a Live map (env) are names, which a plan tells.
+func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value, remembered []string) []schema.Difference {
+	hides := map[string]bool{}
+	for _, d := range diffs {
+		a := t.Attr(d.Attr)
+		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() {
+			continue
+		}
+		w := want.GetAttr(d.Attr)
+		forgotten := !a.Live && d.Want.IsNull() && !w.ContainsMarked() && slices.Contains(remembered, d.Attr)
+		hides[d.Attr] = hides[d.Attr] || w.IsMarked() || forgotten
+	}
+	var out []schema.Difference
+	for _, d := range diffs {
+		if !hides[d.Attr] {
+			out = append(out, d)
+			continue
+		}
+		if n := len(out); n == 0 || out[n-1].Attr != d.Attr {
+			out = append(out, schema.Difference{
+				Attr: d.Attr, Path: cty.GetAttrPath(d.Attr), Unknown: true,
+				Want: marked(want.GetAttr(d.Attr)), Live: marked(live.GetAttr(d.Attr)),
+			})
+		}
+		whole := &out[len(out)-1]
+		whole.Replace, whole.Unknown = whole.Replace || d.Replace, whole.Unknown && d.Unknown
+	}
+	return out
+}
+
+func marked(v cty.Value) cty.Value {
+	if v.IsNull() {
+		return v
+	}
+	return v.Mark(schema.SensitiveMark)
 }

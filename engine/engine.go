@@ -71,6 +71,7 @@ const (
 	NotConfigured Cause = "delete_because_no_resource_config"
 	NoSuchIndex   Cause = "delete_because_count_index"
 	NoSuchKey     Cause = "delete_because_each_key"
+	OtherKeys     Cause = "delete_because_wrong_repetition" // count, for_each or neither, and another of these before
 )
 
 // Change is what the plan says of one address: an instance of a resource, a

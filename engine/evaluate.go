@@ -40,6 +40,14 @@ type Evaluator struct {
 	contexts   map[any]*hcl.EvalContext   // by *schema.Resource: what all its instances see
 }
 
+// Secrets are the strings of the sensitive variables.
+func (e *Evaluator) Secrets() []string {
+	if len(e.vars) == 0 {
+		return nil
+	}
+	return schema.Secrets(cty.ObjectVal(e.vars))
+}
+
 // Expansion is the instances of one block.
 type Expansion struct {
 	Keys     []schema.Key // in order; one zero Key without count and for_each

@@ -68,6 +68,63 @@ resource "docker_container" "web" {
 	}
 }
 
+// A program says its secret alone, which it was given as a part of something.
+func TestASecretVariableIsHiddenAlone(t *testing.T) {
+	l := newLab(t)
+	l.write(`
+variable "password" {
+  default   = "hunter2"
+  sensitive = true
+}
+resource "docker_container" "web" {
+  name  = "web"
+  image = "x"
+  env   = { TOKEN = "url://me:${var.password}@there" }
+}`)
+	l.options = func(o *plan.Options) { o.Providers = []providers.Provider{wordy{l.world}} }
+	var told []string
+	l.report = func(e engine.Event) {
+		if e.Kind == engine.Progressed {
+			told = append(told, e.Progress.Line)
+		}
+	}
+	_, err := l.run(true)
+	if err == nil {
+		t.Fatal("it was made")
+	}
+	for _, text := range append(told, err.Error()) {
+		if !strings.Contains(text, "denied: (sensitive value)") {
+			t.Errorf("it says %q", text)
+		}
+	}
+	if len(told) != 1 {
+		t.Errorf("it tells %q", told)
+	}
+}
+
+// wordy is a world in which what is made says a part of what it was given.
+type wordy struct{ providers.Provider }
+
+func (w wordy) Connect(ctx context.Context, cfg cty.Value) (providers.Engine, error) {
+	e, err := w.Provider.Connect(ctx, cfg)
+	return wordyEngine{e}, err
+}
+
+type wordyEngine struct{ providers.Engine }
+
+func (e wordyEngine) Resource(addr schema.Addr) providers.Resource {
+	return wordyVerbs{e.Engine.Resource(addr)}
+}
+
+type wordyVerbs struct{ providers.Resource }
+
+func (v wordyVerbs) Create(_ context.Context, req *providers.Request) (*providers.Object, error) {
+	_, said, _ := strings.Cut(req.Want.GetAttr("env").AsValueMap()["TOKEN"].AsString(), "me:")
+	said = "denied: " + strings.TrimSuffix(said, "@there")
+	req.Report(providers.Progress{Line: said})
+	return nil, providers.NoEffect(errors.New(said))
+}
+
 // An apply that was cut off may have changed an object to what is secret and not
 // have recorded it. That is told as a secret all the same, also where the
 // configuration does not say any more that it is one.

@@ -456,7 +456,8 @@ func (g *gitlabCI) run(e event) ran {
 				"DOCKER_HOST": g.ssh.host, "GAPOOL_GITLAB_TOKEN": gitlabToken, "GAPOOL_VAR_token": poolToken,
 				"GAPOOL_SSH_KEY": filepath.Join(m.home, "key"), "GAPOOL_SSH_KNOWN_HOSTS": filepath.Join(m.home, "known"),
 			})
-			for file, text := range map[string]string{"key": g.ssh.key, "known": g.ssh.known + "\n"} {
+			// What is typed into a field ends without a newline.
+			for file, text := range map[string]string{"key": strings.TrimSpace(g.ssh.key), "known": g.ssh.known} {
 				if err := os.WriteFile(filepath.Join(m.home, file), []byte(text), 0o666); err != nil {
 					g.t.Fatal(err)
 				}
@@ -829,7 +830,7 @@ func TestReviewsWithAtlantis(t *testing.T) {
 	must(m, w.Apply.Steps, true)
 
 	t.Log("a comment chooses flags of the plan, and not every one")
-	wants(t, must(m, w.Plan.Steps, false, "-destroy", "-out=/tmp/elsewhere"), "-out=/tmp/elsewhere cannot be chosen here")
+	wants(t, must(m, w.Plan.Steps, false, "-target=docker_volume.results", "-out=/tmp/elsewhere"), "-out=/tmp/elsewhere cannot be chosen here")
 	m.env["GAPOOL_OWNERS"], m.env["USER_NAME"] = "grace ada-2", "ada"
 	for _, flag := range []string{"-destroy", "-allow-data-loss=docker_volume.results"} {
 		wants(t, must(m, w.Plan.Steps, false, flag), flag+" cannot be chosen here by ada;")

@@ -23,6 +23,7 @@ type Description struct {
 // ProviderDescription is a provider block.
 type ProviderDescription struct {
 	Name        string         `json:"name"`
+	FullName    string         `json:"full_name"` // as a resource's provider_name
 	Alias       string         `json:"alias,omitempty"`
 	Expressions map[string]any `json:"expressions,omitempty"`
 }
@@ -58,7 +59,6 @@ type ResourceDescription struct {
 
 // VariableDescription is a variable block.
 type VariableDescription struct {
-	Type        string          `json:"type,omitempty"`
 	Default     json.RawMessage `json:"default,omitempty"`
 	Description string          `json:"description,omitempty"`
 	Sensitive   bool            `json:"sensitive,omitempty"`
@@ -70,10 +70,10 @@ func (c *Config) Describe() Description {
 	d := Description{Root: ModuleDescription{}}
 	d.Providers = map[string]ProviderDescription{}
 	for _, r := range m.Resources {
-		d.Providers[r.Provider] = ProviderDescription{Name: r.Provider} // what has no block is as the docker command has it
+		d.Providers[r.Provider] = ProviderDescription{Name: r.Provider, FullName: r.Provider} // what has no block is as the docker command has it
 	}
 	for key, p := range m.Providers {
-		d.Providers[key] = ProviderDescription{Name: p.Name, Alias: p.Alias, Expressions: describeBody(p.Body, p.Type.Attrs)}
+		d.Providers[key] = ProviderDescription{Name: p.Name, FullName: p.Name, Alias: p.Alias, Expressions: describeBody(p.Body, p.Type.Attrs)}
 	}
 	if len(m.Outputs) > 0 {
 		d.Root.Outputs = map[string]OutputDescription{}
@@ -101,9 +101,6 @@ func (c *Config) Describe() Description {
 	}
 	for name, v := range m.Variables {
 		x := VariableDescription{Description: v.Description, Sensitive: v.Sensitive}
-		if !v.Untyped {
-			x.Type = v.Type.FriendlyNameForConstraint()
-		}
 		if v.Default != cty.NilVal && !v.Sensitive {
 			x.Default, _ = ctyjson.Marshal(v.Default, v.Default.Type()) // a default is a literal
 		}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 
@@ -38,11 +39,14 @@ resource "ray_cluster" "pool" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var read tfjson.Config
-	if err := json.Unmarshal(raw, &read); err != nil {
-		t.Fatalf("terraform-json refuses it: %v\n%s", err, raw)
+	type fields tfjson.Config // without its own decoder, which lets all in
+	var read fields
+	strict := json.NewDecoder(bytes.NewReader(raw))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(&read); err != nil {
+		t.Fatalf("Terraform's format does not have it: %v\n%s", err, raw)
 	}
-	if p := read.ProviderConfigs["docker"]; p == nil || p.Name != "docker" {
+	if p := read.ProviderConfigs["docker"]; p == nil || p.Name != "docker" || p.FullName != "docker" {
 		t.Errorf("the provider that the resources name is not there:\n%s", raw)
 	}
 	resources := map[string]*tfjson.ConfigResource{}

@@ -5,12 +5,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
 	"pgregory.net/rapid"
 
+	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/providers/docker"
 	"github.com/gapool/gapool/providers/mem"
 	"github.com/gapool/gapool/providers/ray/raytest"
@@ -336,6 +339,36 @@ resource "docker_image" "app" {
 	b.must("apply", "kept")
 	if out := b.must("plan"); !strings.Contains(out, "No changes.") {
 		t.Errorf("the second plan is\n%s", out)
+	}
+}
+
+// TestDigestIsOfWhatATagMeans, of an image that the plan does not make.
+func TestDigestIsOfWhatATagMeans(t *testing.T) {
+	b := newBench(t, t.TempDir())
+	b.arrange([]string{`gapool { stack = "lab" }
+resource "docker_container" "web" {
+  name  = "web"
+  image = "nginx:1"
+}`})
+	types := docker.New().Types()
+	image := types[slices.IndexFunc(types, func(t *schema.Type) bool { return t.Name == docker.Image })]
+	pull := func(digest string) string {
+		b.world.Put(&providers.Object{Kind: docker.Image, Name: "nginx:1", Attrs: image.Build(map[string]cty.Value{
+			"name": cty.StringVal("nginx:1"), "repo_digest": cty.StringVal("nginx@sha256:" + digest),
+		})})
+		return b.digest()
+	}
+	was := pull("1")
+	if pull("1") != was {
+		t.Error("the same image, pulled again, has another digest")
+	}
+	if pull("2") == was {
+		t.Error("the tag means another image, and the digest is the same")
+	}
+	b.must("apply", "-auto-approve")
+	was = b.digest()
+	if pull("3") == was {
+		t.Error("what runs is of an image that the tag means no more, and the digest is the same")
 	}
 }
 

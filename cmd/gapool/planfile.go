@@ -243,7 +243,7 @@ func (c *cli) showPlan(name string, f format) error {
 		if err != nil {
 			return err
 		}
-		doc, err := view.PlanDocument{Plan: p, Version: file.Gapool, Vars: vars, Configuration: file.Configuration}.JSON()
+		doc, err := view.PlanDocument{Plan: p, Vars: vars, Configuration: file.Configuration}.JSON()
 		if err != nil {
 			return err
 		}
@@ -264,7 +264,31 @@ func (c *cli) review(file *planfile.File, p *engine.Plan, print func(view.Review
 	if err != nil {
 		return err
 	}
-	return print(view.Review{Plan: p, Digest: digest}, c.stdout)
+	return print(view.Review{Plan: p, Digest: digest, Flags: flagsOf(file)}, c.stdout)
+}
+
+// flagsOf are the names of the flags that decide with the configuration what a
+// plan does.
+func flagsOf(file *planfile.File) []string {
+	var names []string
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"-destroy", file.Mode == engine.Destroy},
+		{"-refresh-only", file.Mode == engine.RefreshOnly},
+		{"-refresh=false", file.Options.NoRefresh},
+		{"-target", len(file.Options.Targets) > 0},
+		{"-replace", len(file.Options.Replace) > 0},
+		{"-allow-data-loss", len(file.Options.AllowDataLoss) > 0},
+		{"-force", file.Options.Force},
+		{"-on-failure", file.Options.OnFailure != ""},
+	} {
+		if f.given {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // markdown prints a plan that is not kept as its file would be shown.

@@ -39,7 +39,7 @@ func (c *cli) showCmd() *cobra.Command {
 			}
 			st := loaded.State
 			if f.json {
-				doc, err := view.StateJSON(st, Version, c.typeOf, readOutputs(st.Outputs))
+				doc, err := view.StateJSON(st, c.typeOf, readOutputs(st.Outputs))
 				if err != nil {
 					return err
 				}

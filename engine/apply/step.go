@@ -327,9 +327,22 @@ func (r *runner) clusterOf(addr schema.Addr) cty.Value {
 	return bare
 }
 
-// secrets are the strings that the wanted value marks sensitive. A member's are
-// its cluster's: what it was lowered to is marked by whole attributes only.
+// secrets are the strings that the wanted value marks sensitive and, where there
+// are any, the sensitive variables that they may have been made of: what runs may
+// say these alone. The longest come first.
 func (r *runner) secrets(addr schema.Addr) []string {
+	list := r.marked(addr)
+	if len(list) == 0 {
+		return nil
+	}
+	list = slices.Concat(list, r.eval.Secrets())
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(list)
+}
+
+// marked are the strings that the wanted value marks sensitive. A member's are
+// its cluster's: what it was lowered to is marked by whole attributes only.
+func (r *runner) marked(addr schema.Addr) []string {
 	if list := r.work[addr].secrets; list != nil {
 		return list
 	}

@@ -36,11 +36,18 @@ func (p *planner) causeOfReplacement(c *engine.Change) engine.Cause {
 }
 
 func (p *planner) causeOfDelete(addr schema.Addr) engine.Cause {
-	if p.o.Config.Root.Resources[addr.Block()] == nil {
+	block := p.o.Config.Root.Resources[addr.Block()]
+	_, isInt := addr.Key.Int()
+	switch {
+	case block == nil:
 		return engine.NotConfigured
-	}
-	if _, ok := addr.Key.Int(); ok || !addr.Member.IsZero() {
+	case !addr.Member.IsZero():
 		return engine.NoSuchIndex
+	case block.Count != nil && isInt:
+		return engine.NoSuchIndex
+	case block.ForEach != nil && !isInt && !addr.Key.IsZero():
+		return engine.NoSuchKey
+	default:
+		return engine.OtherKeys
 	}
-	return engine.NoSuchKey
 }

@@ -233,8 +233,9 @@ func (p *planner) compare(c *engine.Change, w *wanted, current *found) {
 	live := p.liveAttrs(w.typ, c.Record, obj, w.bare)
 	c.Before = live
 	value, names := p.unsettled(w, live)
-	c.Differences = engine.Differences(w.typ, w.block, value, live, obj.Defaults)
-	hideRemembered(c, secrets(c.Record, current))
+	secret := secrets(c.Record, current)
+	c.Differences = engine.WithoutKeys(w.typ, engine.Differences(w.typ, w.block, value, live, obj.Defaults), value, live, secret)
+	hideRemembered(c, secret)
 	var replace, update, unknown, unknownReplaces bool
 	for _, d := range c.Differences {
 		switch {
@@ -569,6 +570,10 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 		return "is not in the configuration"
 	case !addr.Member.IsZero():
 		return "is not wanted by the cluster any more"
+	case addr.Key.IsZero():
+		return "has no key, and count or for_each gives each one a key"
+	case r.Count == nil && r.ForEach == nil:
+		return fmt.Sprintf("has the key %s, and the configuration has one without a key", addr.Key)
 	default:
 		return "is not among the instances of count or for_each"
 	}

@@ -481,7 +481,16 @@ func blockNode(a *schema.Attr, name string, before, after cty.Value) Node {
 		}
 	}
 	if n.Action == engine.Update {
-		n.Parts, blocks = fold(n.Parts, "attribute", 0), fold(blocks, "block", 0)
+		// What tells it from the others stays to be seen.
+		var keys, rest []Node
+		for _, p := range n.Parts {
+			if p.Action == engine.NoOp && slices.Contains(a.Block.Key, p.Name) {
+				keys = append(keys, p)
+			} else {
+				rest = append(rest, p)
+			}
+		}
+		n.Parts, blocks = append(keys, fold(rest, "attribute", 0)...), fold(blocks, "block", 0)
 	}
 	n.Parts = append(n.Parts, blocks...)
 	return n

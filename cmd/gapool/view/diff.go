@@ -67,7 +67,7 @@ func compare(before, after cty.Value) Node {
 		n.Old, n.New = leafText(before), leafText(after)
 	case text(before) && text(after):
 		n.Open, n.Parts = byLine, compareLines(before, after)
-	case n.Action == engine.Update && (!group(before) || !group(after) || kind(before) != kind(after)):
+	case n.Action == engine.Update && kind(before) != kind(after):
 		// Of two shapes, the old one is told in a word.
 		n.Old = summary(before)
 		if group(after) {

@@ -51,6 +51,7 @@ type htmlPage struct {
 	Usage              []htmlUsage
 	Kept, Notes        []string
 	Digest             string
+	Flags              []string
 }
 
 type htmlSection struct{ ID, Name string }
@@ -84,7 +85,7 @@ func (r Review) HTML(w io.Writer) error {
 	p := &htmlPage{
 		Style: template.CSS(style), Script: template.JS(pageScript),
 		Policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", hashOf(style), hashOf(pageScript)),
-		Digest: r.Digest,
+		Digest: r.Digest, Flags: r.Flags,
 	}
 	p.fill(r.Plan)
 	var b bytes.Buffer

@@ -55,7 +55,7 @@ func (r Review) Markdown(w io.Writer) error {
 	m.notes()
 	m.usage()
 	m.diagram()
-	m.foot(r.Digest)
+	m.foot(r)
 	m.parts[details] = m.details(markdownLimit - m.size() - footRoom)
 	_, err := io.WriteString(w, m.String())
 	return err
@@ -500,8 +500,12 @@ func (m *markdown) diagram() {
 	}
 }
 
-func (m *markdown) foot(digest string) {
-	m.add("Digest of this plan: `" + digest + "`. `gapool apply -digest=" + digest + "` does this and nothing else.")
+func (m *markdown) foot(r Review) {
+	with := ""
+	if len(r.Flags) > 0 {
+		with = " with the flags of the plan (" + strings.Join(r.Flags, ", ") + ")"
+	}
+	m.add("Digest of this plan: `" + r.Digest + "`. `gapool apply -digest=" + r.Digest + "`" + with + " does this and nothing else.")
 }
 
 // section is a part that a reader opens. Its summary is HTML.

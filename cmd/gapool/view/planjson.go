@@ -17,15 +17,19 @@ import (
 // PlanDocument is what the JSON of a plan is made from: the plan as it is read
 // from a file, and what stands there beside it.
 type PlanDocument struct {
-	Plan    *engine.Plan
-	Version string               // gapool's
-	Vars    map[string]cty.Value // marked where they are sensitive
+	Plan *engine.Plan
+	Vars map[string]cty.Value // marked where they are sensitive
 	// Configuration is schema.Description in JSON.
 	Configuration json.RawMessage
 }
 
-// formatVersion is that of Terraform's JSON of plans which the document keeps to.
-const formatVersion = "1.2"
+// formatVersion is that of Terraform's JSON of plans which the document keeps to,
+// and terraformVersion the first Terraform that has all of it: what reads plans
+// refuses other versions, such as gapool's own.
+const (
+	formatVersion    = "1.2"
+	terraformVersion = "1.8.0"
+)
 
 // planJSON is Terraform's JSON of a plan:
 // https://developer.hashicorp.com/terraform/internals/json-format
@@ -300,7 +304,7 @@ func alikeByKey(ds []schema.Difference, before, after cty.Value) cty.Value {
 func (d PlanDocument) JSON() ([]byte, error) {
 	p := d.Plan
 	out := planJSON{
-		FormatVersion: formatVersion, TerraformVersion: d.Version, Configuration: d.Configuration,
+		FormatVersion: formatVersion, TerraformVersion: terraformVersion, Configuration: d.Configuration,
 		ResourceChanges: []resourceChangeJSON{},
 		Applyable:       p.WouldChange() && p.Unapproved == "",
 		Complete:        !p.Targeted,
@@ -341,12 +345,12 @@ func (d PlanDocument) JSON() ([]byte, error) {
 		if o.Action != engine.Delete {
 			out.PlannedValues.Outputs[o.Name] = outputValue(o.After, o.Sensitive)
 		}
-		if o.Action != engine.Create {
+		if o.Action != engine.Create && (o.Sensitive || !none(o.Before)) {
 			prior.Outputs[o.Name] = outputValue(o.Before, o.Sensitive)
 		}
 	}
 	if len(prior.Root.Resources) > 0 || len(prior.Outputs) > 0 {
-		out.PriorState = &stateJSON{FormatVersion: "1.0", TerraformVersion: d.Version, Values: prior}
+		out.PriorState = &stateJSON{FormatVersion: "1.0", TerraformVersion: terraformVersion, Values: prior}
 	}
 	out.Relevant = d.relevant()
 	out.Checks = checksJSON(p.Checks)
@@ -422,8 +426,10 @@ func resourceChange(c *engine.Change) resourceChangeJSON {
 	out.Change.Importing = importingOf(c)
 	if c.Action.Replaces() {
 		for _, d := range c.Differences {
-			if d.Replace {
-				out.Change.ReplacePaths = append(out.Change.ReplacePaths, pathJSON(d))
+			path := pathJSON(d)
+			twice := slices.ContainsFunc(out.Change.ReplacePaths, func(p []any) bool { return slices.Equal(p, path) }) // what goes and what comes
+			if d.Replace && !twice {
+				out.Change.ReplacePaths = append(out.Change.ReplacePaths, path)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func document(t *testing.T, p *engine.Plan) (*tfjson.Plan, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, err := PlanDocument{Plan: again, Version: "1.2.3", Configuration: file.Configuration}.JSON()
+	doc, err := PlanDocument{Plan: again, Configuration: file.Configuration}.JSON()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +72,10 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 	}
 	if known.FormatVersion != "1.2" || known.Errored || known.Applyable != (p.WouldChange() && p.Unapproved == "") {
 		t.Errorf("it is of version %s, errored %v, applyable %v", known.FormatVersion, known.Errored, known.Applyable)
+	}
+	// What reads plans refuses versions that are no Terraform's.
+	if !regexp.MustCompile(`^1\.\d+\.\d+$`).MatchString(known.TerraformVersion) {
+		t.Errorf("no Terraform has the version %s", known.TerraformVersion)
 	}
 	if doc.Complete == nil || *doc.Complete == p.Targeted {
 		t.Errorf("complete is %v under -target %v", doc.Complete, p.Targeted)
@@ -136,7 +141,10 @@ func hold(t *testing.T, p *engine.Plan, doc *tfjson.Plan, raw []byte) {
 		if rc.DeposedKey != "" && !change.Actions.Delete() {
 			t.Errorf("%s is left over, and not deleted", rc.Address)
 		}
-		for _, path := range change.ReplacePaths {
+		for i, path := range change.ReplacePaths {
+			if slices.ContainsFunc(change.ReplacePaths[:i], func(p any) bool { return reflect.DeepEqual(p, path) }) {
+				t.Errorf("%s has the path %v twice", rc.Address, path)
+			}
 			names, _ := path.([]any)
 			if !change.Actions.Replace() || len(names) == 0 {
 				t.Errorf("%s by %q has the path %v", rc.Address, words, path)
@@ -390,6 +398,15 @@ func TestAMemberIsAContainer(t *testing.T) {
 	want := `ray_cluster.pool.worker["cpu"][0] pool .worker["cpu"][0],ray_cluster.pool.worker["cpu"][1] pool .worker["cpu"][1]`
 	if got := strings.Join(found, ","); got != want {
 		t.Errorf("the members are %s, not %s", got, want)
+	}
+}
+
+// An output that is null is in no state, and so in none before.
+func TestANullOutputWasNotThere(t *testing.T) {
+	null := cty.NullVal(cty.DynamicPseudoType)
+	doc, _ := document(t, &engine.Plan{Outputs: []engine.OutputChange{{Name: "url", Action: engine.NoOp, Before: null, After: null}}})
+	if doc.PriorState != nil {
+		t.Errorf("there is a state before: %v", doc.PriorState.Values.Outputs)
 	}
 }
 

@@ -12,10 +12,12 @@ import (
 )
 
 // Review is a plan for those who approve it, as Markdown or HTML: the plan as
-// it is read from its file, and the digest of what it decides.
+// it is read from its file, the digest of what it decides, and the names of the
+// flags that it was made with, which an apply by the digest has to be given too.
 type Review struct {
 	Plan   *engine.Plan
 	Digest string
+	Flags  []string
 }
 
 // entry is one line of a review: a change, or the delete of an object that is

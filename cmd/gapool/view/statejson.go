@@ -15,8 +15,8 @@ import (
 // StateJSON is Terraform's JSON of a state, which ends with a newline. What was
 // sensitive is null; what a state keeps of no object is left out, since it is not
 // known whether it is set.
-func StateJSON(st *state.State, version string, typeOf func(string) *schema.Type, outputs map[string]Output) ([]byte, error) {
-	out := stateJSON{FormatVersion: "1.0", TerraformVersion: version}
+func StateJSON(st *state.State, typeOf func(string) *schema.Type, outputs map[string]Output) ([]byte, error) {
+	out := stateJSON{FormatVersion: "1.0", TerraformVersion: terraformVersion}
 	for _, addr := range st.Addrs() {
 		rec := st.Records[addr]
 		t := typeOf(rec.Kind)

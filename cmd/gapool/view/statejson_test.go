@@ -17,7 +17,7 @@ func TestStateOfAHalfMadeObject(t *testing.T) {
 		Addr: a, Kind: "docker_container", Provider: "docker", Sensitive: []string{"password"},
 		Current: &state.Object{ID: "0a1b", Name: "web", Status: state.Tainted},
 	}
-	data, err := StateJSON(st, "1.2.3", tables, nil)
+	data, err := StateJSON(st, tables, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

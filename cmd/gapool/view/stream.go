@@ -51,7 +51,7 @@ type fields = map[string]any
 func (s *Stream) line(level, kind, message string, more fields) error {
 	if !s.begun {
 		s.begun = true
-		err := s.line(levelInfo, "version", "gapool "+s.version, fields{"terraform": s.version, "gapool": s.version, "ui": "1.2"})
+		err := s.line(levelInfo, "version", "gapool "+s.version, fields{"terraform": terraformVersion, "gapool": s.version, "ui": "1.2"})
 		if err != nil {
 			return err
 		}

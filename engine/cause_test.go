@@ -1,0 +1,70 @@
+package engine_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gapool/gapool/engine"
+)
+
+// Why something goes, in Terraform's words and in ours.
+func TestWhyAnObjectGoes(t *testing.T) {
+	const (
+		index  = `has the key [1], which count or for_each does not have`
+		key    = `has the key ["b"], which count or for_each does not have`
+		single = `has no key, and count or for_each gives each one a key`
+	)
+	for name, tc := range map[string]struct {
+		was, is string
+		goes    map[string][2]string // cause and reason by address
+	}{
+		"fewer of a count": {"count = 2\nname = \"a${count.index}\"", "count = 1\nname = \"a${count.index}\"", map[string][2]string{
+			"docker_container.c[1]": {"delete_because_count_index", index},
+		}},
+		"fewer of a for_each": {"for_each = toset([\"a\", \"b\"])\nname = each.key", "for_each = toset([\"a\"])\nname = each.key", map[string][2]string{
+			`docker_container.c["b"]`: {"delete_because_each_key", key},
+		}},
+		"count instead of for_each": {"for_each = toset([\"b\"])\nname = each.key", "count = 1\nname = \"x\"", map[string][2]string{
+			`docker_container.c["b"]`: {"delete_because_wrong_repetition", key},
+		}},
+		"for_each instead of count": {"count = 2\nname = \"a${count.index}\"", "for_each = toset([\"a0\"])\nname = each.key", map[string][2]string{
+			"docker_container.c[1]": {"delete_because_wrong_repetition", index},
+		}},
+		"count instead of one": {"name = \"a\"", "count = 1\nname = \"b\"", map[string][2]string{
+			"docker_container.c": {"delete_because_wrong_repetition", single},
+		}},
+		"one instead of count": {"count = 2\nname = \"a${count.index}\"", "name = \"a0\"", map[string][2]string{
+			"docker_container.c[1]": {"delete_because_wrong_repetition", `has the key [1], and the configuration has one without a key`},
+		}},
+		"no block": {"name = \"a\"", "", map[string][2]string{
+			"docker_container.c": {"delete_because_no_resource_config", "is not in the configuration"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			block := func(body string) string {
+				if body == "" {
+					return ""
+				}
+				return "resource \"docker_container\" \"c\" {\nimage = \"x\"\n" + body + "\n}\n"
+			}
+			l.write(block(tc.was))
+			l.apply()
+			l.write(block(tc.is))
+			p, err := l.run(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			goes := map[string][2]string{}
+			for _, c := range p.Changes {
+				if c.Action == engine.Delete {
+					goes[c.Addr.String()] = [2]string{string(c.Cause), c.Reason}
+				}
+			}
+			if diff := cmp.Diff(tc.goes, goes); diff != "" {
+				t.Errorf("what goes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
