@@ -66,7 +66,7 @@ func (c *cli) changingCmd(verb, short string, destroys bool) *cobra.Command {
 	}
 	f.register(cmd.Flags(), destroys)
 	c.registerReport(cmd)
-	cmd.Flags().Var(&digest, "digest", "apply only the plan that has this digest, which gapool plan -out, plan -markdown and show -markdown print; it is the approval")
+	cmd.Flags().Var(&digest, "digest", "apply only the plan that has this digest, which gapool plan -out, plan -markdown and show print; it is the approval")
 	cmd.Flags().BoolVar(&autoApprove, "auto-approve", false, "do not ask; data is then lost only with -allow-data-loss")
 	return cmd
 }

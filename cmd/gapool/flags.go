@@ -168,7 +168,7 @@ func (f *digestFlag) Type() string   { return "sha256:…" }
 
 func (f *digestFlag) Set(s string) error {
 	if !aDigest.MatchString(s) {
-		return errors.New("write -digest=sha256:… with all 64 digits, as gapool plan -out, plan -markdown and show -markdown print it")
+		return errors.New("write -digest=sha256:… with all 64 digits, as gapool plan -out, plan -markdown and show print it")
 	}
 	*f = digestFlag(s)
 	return nil

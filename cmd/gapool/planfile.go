@@ -254,7 +254,15 @@ func (c *cli) showPlan(name string, f format) error {
 	case f.html:
 		return c.review(file, p, view.Review.HTML)
 	default:
-		return c.report.Plan(p)
+		if err := c.report.Plan(p); err != nil {
+			return err
+		}
+		digest, err := file.Digest(c.typeOf)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(c.stdout, "\nIts digest is %s.\n", digest)
+		return err
 	}
 }
 

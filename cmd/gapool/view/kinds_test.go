@@ -189,6 +189,7 @@ func kindPlans(t *testing.T) map[string]*engine.Plan {
 		"causes": {
 			Changes: []*engine.Change{
 				ends, because(engine.NoSuchKey, engine.Delete, "is not in for_each any more", `keyed["a"]`),
+				because(engine.OtherKeys, engine.Delete, "has the key [1], and the configuration has one without a key", "counted[1]"),
 				because(engine.ByRequest, engine.Replace, "is asked for by -replace", "asked"),
 				because(engine.ByTriggers, engine.ReplaceFirst, "must be replaced, since docker_image.app is", "triggered"), conditional,
 			},
