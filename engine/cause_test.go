@@ -11,31 +11,30 @@ import (
 // Why something goes, in Terraform's words and in ours.
 func TestWhyAnObjectGoes(t *testing.T) {
 	const (
-		index  = `has the key [1], which count or for_each does not have`
-		key    = `has the key ["b"], which count or for_each does not have`
-		single = `has no key, and count or for_each gives each one a key`
+		other  = "is not among the instances of count or for_each"
+		single = "has no key, and count or for_each gives each one a key"
 	)
 	for name, tc := range map[string]struct {
 		was, is string
 		goes    map[string][2]string // cause and reason by address
 	}{
 		"fewer of a count": {"count = 2\nname = \"a${count.index}\"", "count = 1\nname = \"a${count.index}\"", map[string][2]string{
-			"docker_container.c[1]": {"delete_because_count_index", index},
+			"docker_container.c[1]": {"delete_because_count_index", other},
 		}},
 		"fewer of a for_each": {"for_each = toset([\"a\", \"b\"])\nname = each.key", "for_each = toset([\"a\"])\nname = each.key", map[string][2]string{
-			`docker_container.c["b"]`: {"delete_because_each_key", key},
+			`docker_container.c["b"]`: {"delete_because_each_key", other},
 		}},
 		"count instead of for_each": {"for_each = toset([\"b\"])\nname = each.key", "count = 1\nname = \"x\"", map[string][2]string{
-			`docker_container.c["b"]`: {"delete_because_wrong_repetition", key},
+			`docker_container.c["b"]`: {"delete_because_wrong_repetition", other},
 		}},
 		"for_each instead of count": {"count = 2\nname = \"a${count.index}\"", "for_each = toset([\"a0\"])\nname = each.key", map[string][2]string{
-			"docker_container.c[1]": {"delete_because_wrong_repetition", index},
+			"docker_container.c[1]": {"delete_because_wrong_repetition", other},
 		}},
 		"count instead of one": {"name = \"a\"", "count = 1\nname = \"b\"", map[string][2]string{
 			"docker_container.c": {"delete_because_wrong_repetition", single},
 		}},
 		"one instead of count": {"count = 2\nname = \"a${count.index}\"", "name = \"a0\"", map[string][2]string{
-			"docker_container.c[1]": {"delete_because_wrong_repetition", `has the key [1], and the configuration has one without a key`},
+			"docker_container.c[1]": {"delete_because_wrong_repetition", "has a key, and the configuration has one without"},
 		}},
 		"no block": {"name = \"a\"", "", map[string][2]string{
 			"docker_container.c": {"delete_because_no_resource_config", "is not in the configuration"},

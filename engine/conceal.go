@@ -103,21 +103,20 @@ func Shown(v cty.Value) bool {
 	return v != cty.NilVal && !v.IsNull() && !v.ContainsMarked() && v.IsWhollyKnown()
 }
 
-// WithoutKeys tells of a map whose keys may be secret that it differs, as a
-// whole: a path would say which key. So it is of a map that is secret as a whole,
-// and, where the configuration has no secret in it any more, of one that is
-// remembered to have had one, if it loses a key: that may have been the secret.
-// The keys of a Live map (env) are names, which a plan tells.
+// WithoutKeys tells of a map that is remembered to have had a secret, and has none
+// in the configuration any more, that it differs, as a whole, if it loses a key:
+// that may have been the secret. The keys of a Live map (env) are names, which a
+// plan tells.
 func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value, remembered []string) []schema.Difference {
 	hides := map[string]bool{}
 	for _, d := range diffs {
 		a := t.Attr(d.Attr)
-		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() {
+		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() || a.Live {
 			continue
 		}
-		w := want.GetAttr(d.Attr)
-		forgotten := !a.Live && d.Want.IsNull() && !w.ContainsMarked() && slices.Contains(remembered, d.Attr)
-		hides[d.Attr] = hides[d.Attr] || w.IsMarked() || forgotten
+		if d.Want.IsNull() && !want.GetAttr(d.Attr).ContainsMarked() && slices.Contains(remembered, d.Attr) {
+			hides[d.Attr] = true
+		}
 	}
 	var out []schema.Difference
 	for _, d := range diffs {

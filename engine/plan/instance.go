@@ -573,7 +573,7 @@ func (p *planner) whyUnwanted(addr schema.Addr) string {
 	case addr.Key.IsZero():
 		return "has no key, and count or for_each gives each one a key"
 	case r.Count == nil && r.ForEach == nil:
-		return fmt.Sprintf("has the key %s, and the configuration has one without a key", addr.Key)
+		return "has a key, and the configuration has one without"
 	default:
 		return "is not among the instances of count or for_each"
 	}
