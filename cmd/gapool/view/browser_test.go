@@ -217,6 +217,9 @@ func TestPageInABrowser(t *testing.T) {
 			for _, small := range ask[[]string](b, tooSmall) {
 				b.Errorf("no finger meets %s", small)
 			}
+			if hidden := ask[int](b, `[...document.querySelectorAll("table")].filter(t => t.parentElement.scrollWidth > t.parentElement.clientWidth).length`); hidden > 0 {
+				t.Error("a phone does not show what it takes at the peak and after")
+			}
 			b.picture(name+"-phone-dark", "dark")
 			b.do(colours("light"))
 			b.picture(name+"-phone-light", "light")
