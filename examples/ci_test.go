@@ -830,7 +830,9 @@ func TestReviewsWithAtlantis(t *testing.T) {
 	must(m, w.Apply.Steps, true)
 
 	t.Log("a comment chooses flags of the plan, and not every one")
-	wants(t, must(m, w.Plan.Steps, false, "-target=docker_volume.results", "-out=/tmp/elsewhere"), "-out=/tmp/elsewhere cannot be chosen here")
+	for _, flag := range []string{"-out=/tmp/elsewhere", "-var=token=other:-replace=", "-destroy", "yes:-destroy"} {
+		wants(t, must(m, w.Plan.Steps, false, "-target=docker_volume.results", flag), flag+" cannot be chosen here")
+	}
 	m.env["GAPOOL_OWNERS"], m.env["USER_NAME"] = "grace ada-2", "ada"
 	for _, flag := range []string{"-destroy", "-allow-data-loss=docker_volume.results"} {
 		wants(t, must(m, w.Plan.Steps, false, flag), flag+" cannot be chosen here by ada;")
