@@ -172,16 +172,26 @@ func size(lines []string) int {
 
 // cut joins lines as far as the budget goes and says how many more there are.
 func (m *markdown) cut(lines []string, budget int, what string) string {
-	budget = m.room(budget)
-	var b strings.Builder
+	text, left := within(lines, m.room(budget))
+	if left > 0 {
+		m.left = append(m.left, fmt.Sprintf("%d %s", left, what))
+	}
+	return text
+}
+
+// within joins lines of so many bytes and counts the others.
+func within(lines []string, budget int) (text string, left int) {
+	n := 0
 	for i, l := range lines {
-		if b.Len()+len(l)+1 > budget {
-			m.left = append(m.left, fmt.Sprintf("%d %s", len(lines)-i, what))
+		if n += len(l) + 1; n > budget {
+			lines, left = lines[:i], len(lines)-i
 			break
 		}
-		b.WriteString(l + "\n")
 	}
-	return b.String()
+	if len(lines) == 0 {
+		return "", left
+	}
+	return strings.Join(lines, "\n") + "\n", left
 }
 
 // table is a row for each resource. Where they are too many, rows are folded
@@ -468,16 +478,30 @@ func (m *markdown) usage() {
 	if m.p.Empty() {
 		return
 	}
+	var tables []string
+	left, room := 0, m.room(usageBudget)
 	for _, u := range m.p.Usage() {
 		rows := usageRows(u)
 		if len(rows) == 0 {
 			continue
 		}
 		lines := []string{"| on " + code(u.Provider) + " | now | at the peak | after | there is |", "|---|---|---|---|---|"}
+		head := len(lines)
 		for _, r := range rows {
 			lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |", r.What, prose(r.Now), prose(r.Peak), prose(r.After), prose(r.Has)))
 		}
-		m.add("**What it takes**, as limits\n\n" + m.cut(lines, usageBudget, "rows of what it takes"))
+		table, cut := within(lines, room)
+		left += min(cut, len(rows))
+		if len(lines)-cut > head {
+			tables = append(tables, table)
+			room -= len(table) + 1
+		}
+	}
+	if left > 0 {
+		m.left = append(m.left, fmt.Sprintf("%d rows of what it takes", left))
+	}
+	if len(tables) > 0 {
+		m.add("**What it takes**, as limits\n\n" + strings.Join(tables, "\n"))
 	}
 }
 

@@ -297,6 +297,26 @@ func neverTooLong(t *testing.T, p *engine.Plan) {
 	}
 }
 
+// A table for each of many engines has a bound for all of them.
+func TestManyEnginesFitIntoAComment(t *testing.T) {
+	p := thousand(t, 2000)
+	for i, c := range p.Changes {
+		c.Provider, c.Type = fmt.Sprintf("docker.lab_%d", i%500), typeOf(c.Type.Name)
+	}
+	for i := range 3000 {
+		p.Notes = append(p.Notes, fmt.Sprint("note ", i))
+	}
+	got := printed(t, Review{Plan: p, Digest: "sha256:0"}.Markdown)
+	if len(got) > markdownLimit {
+		t.Errorf("it is %d bytes long", len(got))
+	}
+	for want, n := range map[string]int{"**What it takes**": 1, "| on <code>docker.lab_0</code> |": 1, " rows of what it takes": 1} {
+		if strings.Count(got, want) != n {
+			t.Errorf("it has %q %d times", want, strings.Count(got, want))
+		}
+	}
+}
+
 var entity = regexp.MustCompile("&#[0-9]+;")
 
 // A document is the same where the locale is one in which α and … are as wide as
