@@ -266,10 +266,11 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 		}
 		return fmt.Errorf("this plan needs an approval and cannot ask for it (%s); to approve it beforehand, add %s", why, hint)
 	}
+	objects := view.Objects(p)
 	var names, losses []string
 	for _, a := range p.DataLoss {
 		if !p.Approved[a] {
-			names = append(names, view.ObjectName(p, a))
+			names = append(names, objects[a].Name)
 		}
 	}
 	if len(names) > 0 {
@@ -278,7 +279,7 @@ func (s *session) approve(ctx context.Context, p *engine.Plan, f *planFlags, ver
 	if !p.Force {
 		for _, a := range p.Ends {
 			names = append(names, a.String())
-			losses = append(losses, fmt.Sprintf("Running work will be lost: %s in %s.", strings.Join(view.Work(p, a), ", "), a))
+			losses = append(losses, fmt.Sprintf("Running work will be lost: %s in %s.", strings.Join(objects[a].Work, ", "), a))
 		}
 	}
 	if len(names) == 0 && p.Unapproved != "" {

@@ -117,8 +117,8 @@ func (h *htmlPage) fill(p *engine.Plan) {
 			h.Sums += fmt.Sprintf(" %d of these only if a value that the apply brings is another one.", n)
 		}
 	}
-	for _, a := range p.DataLoss {
-		h.Losses = append(h.Losses, oneLine(lossText(p, a)))
+	for _, text := range lossTexts(p) {
+		h.Losses = append(h.Losses, oneLine(text))
 	}
 	h.Unapproved = oneLine(p.Unapproved)
 	h.changes(p)

@@ -145,9 +145,9 @@ func (m *markdown) losses() {
 		if n := len(m.p.DataLoss); n > 1 {
 			title = fmt.Sprintf("> **THE DATA OF %d VOLUMES WILL BE LOST, and no apply can bring it back:**\n>\n", n)
 		}
-		lines := make([]string, len(m.p.DataLoss))
-		for i, a := range m.p.DataLoss {
-			lines[i] = "> - " + code(lossText(m.p, a))
+		lines := lossTexts(m.p)
+		for i, text := range lines {
+			lines[i] = "> - " + code(text)
 		}
 		if len(lines) > rowsEach || size(lines) > lossBudget {
 			lines = nil

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/gapool/gapool/engine"
+	"github.com/gapool/gapool/providers"
 	"github.com/gapool/gapool/schema"
 )
 
@@ -520,8 +521,8 @@ func (t planText) losses() {
 		return
 	}
 	t.line("%s", t.s.Loud("DATA WILL BE LOST, and no apply can bring it back:"))
-	for _, a := range t.p.DataLoss {
-		t.line("  %s", t.s.Loud(lossText(t.p, a)))
+	for _, text := range lossTexts(t.p) {
+		t.line("  %s", t.s.Loud(text))
 	}
 	if t.p.Unapproved != "" {
 		t.line("An apply asks for the name. Where nobody can answer: %s", t.p.Unapproved)
@@ -595,15 +596,20 @@ func rollbackNotes(p *engine.Plan) []string {
 	return notes
 }
 
-func lossText(p *engine.Plan, a schema.Addr) string {
-	text := a.String()
-	if name := ObjectName(p, a); name != "" {
-		text += fmt.Sprintf(" (%q)", name)
+// lossTexts name the volumes whose data is lost.
+func lossTexts(p *engine.Plan) []string {
+	objects := Objects(p)
+	texts := make([]string, len(p.DataLoss))
+	for i, a := range p.DataLoss {
+		texts[i] = a.String()
+		if name := objects[a].Name; name != "" {
+			texts[i] += fmt.Sprintf(" (%q)", name)
+		}
+		if p.Approved[a] {
+			texts[i] += ", as allowed by -allow-data-loss"
+		}
 	}
-	if p.Approved[a] {
-		text += ", as allowed by -allow-data-loss"
-	}
-	return text
+	return texts
 }
 
 func (t planText) sums() {
@@ -681,23 +687,13 @@ func OutputChanges(p *engine.Plan) []Node {
 	return rows
 }
 
-// Work is what runs in the object that a plan finds at an address.
-func Work(p *engine.Plan, addr schema.Addr) []string {
+// Objects are what a plan finds at its addresses.
+func Objects(p *engine.Plan) map[schema.Addr]providers.Object {
+	out := map[schema.Addr]providers.Object{}
 	for _, c := range p.Changes {
-		if c.Addr == addr && c.Object != nil {
-			return c.Object.Work
+		if c.Object != nil {
+			out[c.Addr] = *c.Object
 		}
 	}
-	return nil
-}
-
-// ObjectName is the engine's name of the object that a plan finds at an
-// address; empty where there is none.
-func ObjectName(p *engine.Plan, addr schema.Addr) string {
-	for _, c := range p.Changes {
-		if c.Addr == addr && c.Object != nil {
-			return c.Object.Name
-		}
-	}
-	return ""
+	return out
 }

@@ -205,8 +205,9 @@ func (s *Stream) notes(p *engine.Plan) error {
 	for _, n := range append(notesOf(p), rollbackNotes(p)...) {
 		notes = append(notes, note{levelInfo, n})
 	}
+	objects := Objects(p)
 	for _, a := range p.DataLoss {
-		notes = append(notes, note{levelWarn, fmt.Sprintf("%s (%q) holds data, which will be lost", a, ObjectName(p, a))})
+		notes = append(notes, note{levelWarn, fmt.Sprintf("%s (%q) holds data, which will be lost", a, objects[a].Name)})
 	}
 	if p.Unapproved != "" {
 		notes = append(notes, note{levelWarn, p.Unapproved})
