@@ -692,6 +692,15 @@ func review(t *testing.T, r *runners, s pipelines) {
 	f.approve(request)
 	refused(s.pushed(f.merge(request)), "Not applied: mallory edited the")
 
+	t.Log("so does somebody whose account is no more by the merge")
+	request = f.open("main.gapool.hcl", r.config(memory(104)))
+	plan = planned(request)
+	f.mu.Lock()
+	f.edit(plan, ghost, strings.Replace(plan.body, "### 1 updated", "### Nothing", 1))
+	f.mu.Unlock()
+	f.approve(request)
+	refused(s.pushed(f.merge(request)), " edited the ")
+
 	t.Log("nobody asked for a review")
 	refused(s.pushed(f.commit("main", "main.gapool.hcl", r.config(memory(112)))), "Not applied: no merged", "brought this commit")
 

@@ -50,6 +50,10 @@ type comment struct {
 	created, edited      string // the last is empty where nobody edited it
 }
 
+// ghost edited a comment and has no account any more: GitHub then names nobody,
+// GitLab this one.
+const ghost = "ghost"
+
 type approval struct {
 	by, at    string
 	dismissed bool
@@ -285,7 +289,7 @@ func github(f *forge) http.Handler {
 	})
 	actor := func(login string) any {
 		switch {
-		case login == "":
+		case login == "", login == ghost:
 			return nil
 		case login == f.bot:
 			return object{"__typename": "Bot", "login": strings.TrimSuffix(login, "[bot]")}
