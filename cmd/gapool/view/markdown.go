@@ -591,14 +591,21 @@ func prose(text string) string {
 	word := func(i int) bool {
 		return i >= 0 && i < len(rs) && (unicode.IsLetter(rs[i]) || unicode.IsDigit(rs[i]))
 	}
+	before := func(i int, prefix string) bool {
+		n := len(prefix)
+		return i >= n && strings.EqualFold(string(rs[i-n:i]), prefix) && !word(i-n-1)
+	}
 	var b strings.Builder
 	for i, r := range rs {
 		switch {
-		case r == '@' || r == '#':
-			// Also what becomes of it must not read as a person or an issue.
+		case r == '@', r == '#', strings.ContainsRune("!%~$&", r) && (word(i+1) || i+1 < len(rs) && rs[i+1] == '"'):
+			// Also what becomes of it must not read as a person, an issue or,
+			// on GitLab, a request, a milestone, a label, a snippet or an epic.
 			fmt.Fprintf(&b, "&#%d;<!-- -->", r)
+		case r == '-' && before(i, "gh") && i+1 < len(rs) && unicode.IsDigit(rs[i+1]): // GitHub's other issue
+			b.WriteString("-<!-- -->")
 		case strings.ContainsRune("&<>`*[]|\\~$", r), r == '_' && !(word(i-1) && word(i+1)),
-			r == ':' && i+1 < len(rs) && rs[i+1] != ' ', r == '.' && i >= 3 && strings.EqualFold(string(rs[i-3:i]), "www"):
+			r == ':' && i+1 < len(rs) && rs[i+1] != ' ', r == '.' && before(i, "www"):
 			fmt.Fprintf(&b, "&#%d;", r)
 		case i == 0 && strings.ContainsRune("+-=", r):
 			fmt.Fprintf(&b, "&#%d;", r)

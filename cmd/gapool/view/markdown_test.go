@@ -339,6 +339,22 @@ func TestReviewsDoNotFollowTheLocale(t *testing.T) {
 	}
 }
 
+// Nor does a service make a link of it, to a request, a label, a milestone: it
+// looks in the text that the numbers of characters have become.
+func TestProseRefersToNothing(t *testing.T) {
+	for text, want := range map[string]string{
+		`web["!12"]`:              `web&#91;"&#33;<!-- -->12"&#93;`,
+		"%1 ~bug $2 &3":           "&#37;<!-- -->1 &#126;<!-- -->bug &#36;<!-- -->2 &#38;<!-- -->3",
+		`%"next" ~"bug"`:          `&#37;<!-- -->"next" &#126;<!-- -->"bug"`,
+		"GH-1, gh-2":              "GH-<!-- -->1, gh-<!-- -->2",
+		"100% done! high-1, gh-x": "100% done! high-1, gh-x",
+	} {
+		if got := prose(text); got != want {
+			t.Errorf("%q is %q, not %q", text, got, want)
+		}
+	}
+}
+
 // What is written in a configuration, or by somebody else on the engine, is
 // shown and not carried out.
 func TestMarkdownInterpretsNothing(t *testing.T) {
