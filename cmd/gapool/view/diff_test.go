@@ -217,6 +217,7 @@ func TestLinesTellWhatIsNotSeen(t *testing.T) {
 		"a zero width space":   {"a\nb", "a\nb\u200b", "        a\n      - b\n      + b\\u200b\n"},
 		"writing to the left":  {"a\nb", "a\nb\u202e", "        a\n      - b\n      + b\\u202e\n"},
 		"a tab":                {"a\nb", "a\n\tb", "        a\n      - b\n      + \tb\n"},
+		"letters of others":    {"a\nключ 猫", "b\nключ 猫", "      - a\n      + b\n        ключ 猫\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := compare(str(c.before), str(c.after))

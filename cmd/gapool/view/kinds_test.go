@@ -258,28 +258,6 @@ func TestDrawingsOfPlans(t *testing.T) {
 	}
 }
 
-// A change of what cannot be seen can be seen: an end of a line, a letter that
-// is none or that turns those around it.
-func TestLinesThatLookAlike(t *testing.T) {
-	for _, c := range []struct{ before, after, want string }{
-		{"a\nb\n", "a\r\nb\n", "-a +a\\r  b"},
-		{"a\nb\n", "a\nb", " a  b -newline at the end"},
-		{"a\nb", "a\nb\n", " a  b +newline at the end"},
-		{"a\nb\n", "a\nb\u202e\u200b\n", " a -b +b\\u202e\\u200b"},
-		{"a\nb\n", "a\x1b[31m\nb\n", "-a +a\\x1b[31m  b"},
-		{"a\nb", "a\nc", " a -b +c"},
-		{"a\n\tключ 猫\n", "b\n\tключ 猫\n", "-a +b  \tключ 猫"},
-	} {
-		var got []string
-		for _, n := range compare(str(c.before), str(c.after)).Parts {
-			got = append(got, map[engine.Action]string{engine.NoOp: " ", engine.Delete: "-", engine.Create: "+"}[n.Action]+n.Old+n.New+n.Note)
-		}
-		if text := strings.Join(got, " "); text != c.want {
-			t.Errorf("%q and %q are %q, not %q", c.before, c.after, text, c.want)
-		}
-	}
-}
-
 // Each block of a thousand changes is in each drawing.
 func TestAThousandChangesDrawn(t *testing.T) {
 	p := thousand(t, 1000)

@@ -95,12 +95,7 @@ func why(c *engine.Change) string {
 	case c.Reason != "":
 		parts = append(parts, c.Reason)
 	case c.Action == engine.Update || c.Action.Replaces():
-		var names []string
-		for _, d := range c.Differences {
-			if (d.Replace || c.Action == engine.Update) && !slices.Contains(names, d.Attr) {
-				names = append(names, d.Attr)
-			}
-		}
+		names := attrNames(c.Differences, func(d schema.Difference) bool { return d.Replace || c.Action == engine.Update })
 		if n := len(names) - causesShown; n > 0 {
 			names = append(names[:causesShown], fmt.Sprintf("%d more", n))
 		}
