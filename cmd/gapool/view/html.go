@@ -113,8 +113,8 @@ func (h *htmlPage) fill(p *engine.Plan) {
 		}
 	case p.Summary() != (engine.Summary{}):
 		h.Sums = Sums(p, Style{})
-		if n := conditional(p); n > 0 {
-			h.Sums += fmt.Sprintf(" %d of these only if a value that the apply brings is another one.", n)
+		if c := conditional(p); c != "" {
+			h.Sums += " " + c
 		}
 	}
 	for _, text := range lossTexts(p) {

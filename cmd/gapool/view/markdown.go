@@ -132,8 +132,8 @@ func (m *markdown) head() {
 		m.add("**No changes.** " + whyNothing(m.p, false))
 	case m.p.Summary() != (engine.Summary{}):
 		text := Sums(m.p, Style{})
-		if n := conditional(m.p); n > 0 {
-			text += fmt.Sprintf(" %d of these only if a value that the apply brings is another one.", n)
+		if c := conditional(m.p); c != "" {
+			text += " " + c
 		}
 		m.add(text)
 	}

@@ -617,20 +617,23 @@ func (t planText) sums() {
 		return
 	}
 	t.line("%s", Sums(t.p, t.s))
-	if n := conditional(t.p); n > 0 {
-		t.line("(%d of these only if a value that the apply brings is another one.)", n)
+	if text := conditional(t.p); text != "" {
+		t.line("(%s)", text)
 	}
 }
 
-// conditional counts the changes that may prove unnecessary.
-func conditional(p *engine.Plan) int {
+// conditional says how many changes may prove unnecessary; empty where none may.
+func conditional(p *engine.Plan) string {
 	n := 0
 	for _, c := range p.Changes {
 		if len(c.OnlyIf) > 0 && c.Action != engine.NoOp {
 			n++
 		}
 	}
-	return n
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of these only if a value that the apply brings is another one.", n)
 }
 
 // Sums is the plan's last line, "Plan: 3 to add, 0 to change, 1 to destroy."
