@@ -119,7 +119,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetVersionTemplate(versionText())
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.chdir, "chdir", "", "directory of the configuration, from which relative paths in flags and arguments start too")
-	flags.StringVar(&c.workspace, "workspace", "default", "workspace, which has a state of its own")
+	flags.StringVar(&c.workspace, "workspace", view.DefaultWorkspace, "workspace, which has a state of its own")
 	flags.BoolVar(&c.noColor, "no-color", false, "no colours (or set NO_COLOR)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		if err = flagError(cmd, err); c.moreFrom != nil {

@@ -283,6 +283,7 @@ func flagsOf(file *planfile.File) []string {
 		name  string
 		given bool
 	}{
+		{"-workspace", file.Workspace != view.DefaultWorkspace},
 		{"-destroy", file.Mode == engine.Destroy},
 		{"-refresh-only", file.Mode == engine.RefreshOnly},
 		{"-refresh=false", file.Options.NoRefresh},

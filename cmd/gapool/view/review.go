@@ -177,9 +177,12 @@ func headline(p *engine.Plan) (loud, quiet []string) {
 	return loud, quiet
 }
 
+// DefaultWorkspace is the one that nobody has to name.
+const DefaultWorkspace = "default"
+
 // stackText names the stack.
 func stackText(p *engine.Plan) string {
-	if p.Workspace == "" || p.Workspace == "default" {
+	if p.Workspace == "" || p.Workspace == DefaultWorkspace {
 		return p.Stack
 	}
 	return p.Stack + " (workspace " + p.Workspace + ")"
