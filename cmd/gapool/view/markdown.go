@@ -418,6 +418,7 @@ func (m *markdown) details(room int) string {
 		if text == "" || b.Len()+len(text) > room {
 			left.add(e.word, 1)
 			missed++
+			d.forget(e)
 			continue
 		}
 		b.WriteString(text)

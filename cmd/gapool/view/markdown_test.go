@@ -317,6 +317,33 @@ func TestManyEnginesFitIntoAComment(t *testing.T) {
 	}
 }
 
+// A worker is compared with one that is shown: the first one may have had no room.
+func TestWorkersAreComparedWithOneThatIsShown(t *testing.T) {
+	p := &engine.Plan{}
+	create := func(a, script string) {
+		p.Changes = append(p.Changes, &engine.Change{
+			Addr: addr(t, a), Type: container, Action: engine.Create,
+			Before: cty.NullVal(container.Implied()), After: container.Build(set{"name": str(a), "script": str(script)}),
+		})
+	}
+	for i := range 8 {
+		create(fmt.Sprintf("docker_container.web[%d]", i), strings.Repeat("a line that takes room\n", 190))
+	}
+	for i := range 4 {
+		create(fmt.Sprintf("ray_cluster.pool.worker[\"cpu\"][%d]", i), strings.Repeat("a line that takes room\n", []int{230, 50, 50, 50}[i]))
+	}
+	got := printed(t, review(t, p).Markdown)
+	as := regexp.MustCompile(`as of (ray_cluster\.pool\.worker\["cpu"\]\[[0-9]+\])`).FindAllStringSubmatch(got, -1)
+	if len(as) == 0 {
+		t.Errorf("none is compared with another one:\n%s", got)
+	}
+	for _, m := range as {
+		if !strings.Contains(got, "<b>create</b> <code>"+htmlText(m[1])+"</code>") {
+			t.Fatalf("%s is not shown", m[1])
+		}
+	}
+}
+
 var entity = regexp.MustCompile("&#[0-9]+;")
 
 // A document is the same where the locale is one in which α and … are as wide as

@@ -419,7 +419,7 @@ func changeRows(c *engine.Change, shown map[string]*engine.Change) []Node {
 	if c.Action != engine.Create || c.Addr.Member.Role != schema.Worker {
 		return Compare(c)
 	}
-	group := c.Addr.Cluster().String() + "\x00" + c.Addr.Member.Group
+	group := groupOf(c.Addr)
 	first := shown[group]
 	if first == nil {
 		shown[group] = c
@@ -427,6 +427,9 @@ func changeRows(c *engine.Change, shown map[string]*engine.Change) []Node {
 	}
 	return CompareTo(c, first)
 }
+
+// groupOf names the group of a worker.
+func groupOf(a schema.Addr) string { return a.Cluster().String() + "\x00" + a.Member.Group }
 
 // header is the first line of an object, without sign and bracket. A cluster's
 // member is no resource of the configuration, so it has its kind alone.

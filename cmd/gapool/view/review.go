@@ -132,6 +132,13 @@ func (d differ) diff(e entry) string {
 	return blockDiff(c.Action, header(c.Addr, c.Type.Name), changeRows(c, d))
 }
 
+// forget says that what was written is not shown: no other is compared with it.
+func (d differ) forget(e entry) {
+	if group := groupOf(e.change.Addr); d[group] == e.change {
+		delete(d, group)
+	}
+}
+
 func blockDiff(a engine.Action, header string, rows []Node) string {
 	var b strings.Builder
 	s := Style{margin: true}
