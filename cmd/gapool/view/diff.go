@@ -398,7 +398,7 @@ func lines(v cty.Value) []string {
 }
 
 // visible writes what would not be seen, or would move a cursor, as a quoted
-// string has it: two lines are not shown as equal that are not.
+// string has it: a change of it is to be seen. A backslash stays one.
 func visible(line string) string {
 	var b strings.Builder
 	for _, r := range line {
