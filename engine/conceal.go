@@ -130,8 +130,7 @@ func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value
 				Want: marked(want.GetAttr(d.Attr)), Live: marked(live.GetAttr(d.Attr)),
 			})
 		}
-		whole := &out[len(out)-1]
-		whole.Replace, whole.Unknown = whole.Replace || d.Replace, whole.Unknown && d.Unknown
+		join(&out[len(out)-1], d)
 	}
 	return out
 }
