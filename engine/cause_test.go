@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +61,48 @@ func TestWhyAnObjectGoes(t *testing.T) {
 			for _, c := range p.Changes {
 				if c.Action == engine.Delete {
 					goes[c.Addr.String()] = [2]string{string(c.Cause), c.Reason}
+				}
+			}
+			if diff := cmp.Diff(tc.goes, goes); diff != "" {
+				t.Errorf("what goes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A member goes because it is too many, or because its cluster goes.
+func TestWhyAMemberGoes(t *testing.T) {
+	const pool = "resource \"ray_cluster\" \"pool\" {\n  name = \"pool-NAME\"\n  image = \"x\"\n  replicas = 2\n  KEYS\n}\n"
+	with := func(name, keys string) string {
+		return strings.NewReplacer("NAME", name, "KEYS", keys).Replace(pool)
+	}
+	for name, tc := range map[string]struct {
+		was, is string
+		goes    []string
+	}{
+		"the member": {with("a", ""), strings.Replace(with("a", ""), "replicas = 2", "replicas = 1", 1), []string{
+			`ray_cluster.pool.worker["cpu"][1]: delete_because_count_index, is not wanted by the cluster any more`,
+		}},
+		"its cluster's key": {with("${each.key}", "for_each = toset([\"a\", \"b\"])"), with("${each.key}", "for_each = toset([\"a\"])"), []string{
+			`ray_cluster.pool["b"]: delete_because_each_key, is not among the instances of count or for_each`,
+			`ray_cluster.pool["b"].head: delete_because_each_key, goes with its cluster`,
+			`ray_cluster.pool["b"].worker["cpu"][0]: delete_because_each_key, goes with its cluster`,
+			`ray_cluster.pool["b"].worker["cpu"][1]: delete_because_each_key, goes with its cluster`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := clusterLab(t)
+			l.write(tc.was)
+			l.apply()
+			l.write(tc.is)
+			p, err := l.run(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var goes []string
+			for _, c := range p.Changes {
+				if c.Action == engine.Delete {
+					goes = append(goes, fmt.Sprintf("%s: %s, %s", c.Addr, c.Cause, c.Reason))
 				}
 			}
 			if diff := cmp.Diff(tc.goes, goes); diff != "" {

@@ -103,9 +103,9 @@ func Shown(v cty.Value) bool {
 	return v != cty.NilVal && !v.IsNull() && !v.ContainsMarked() && v.IsWhollyKnown()
 }
 
-// WithoutKeys tells of a map that is remembered to have had a secret, and has none
-// in the configuration any more, that it differs, as a whole, if it loses a key:
-// that may have been the secret. The keys of a Live map (env) are names, which a
+// WithoutKeys tells of a map that is remembered to have had a secret, and is none
+// as a whole in the configuration any more, that it differs, as a whole, if it
+// loses a key: that may have been the secret. The keys of a Live map (env) are names, which a
 // plan tells.
 func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value, remembered []string) []schema.Difference {
 	hides := map[string]bool{}
@@ -114,7 +114,7 @@ func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value
 		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() || a.Live {
 			continue
 		}
-		if d.Want.IsNull() && !want.GetAttr(d.Attr).ContainsMarked() && slices.Contains(remembered, d.Attr) {
+		if d.Want.IsNull() && !want.GetAttr(d.Attr).IsMarked() && slices.Contains(remembered, d.Attr) {
 			hides[d.Attr] = true
 		}
 	}
@@ -130,8 +130,7 @@ func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value
 				Want: marked(want.GetAttr(d.Attr)), Live: marked(live.GetAttr(d.Attr)),
 			})
 		}
-		whole := &out[len(out)-1]
-		whole.Replace, whole.Unknown = whole.Replace || d.Replace, whole.Unknown && d.Unknown
+		join(&out[len(out)-1], d)
 	}
 	return out
 }

@@ -45,13 +45,19 @@ func whole(diffs []schema.Difference, want, live cty.Value) []schema.Difference 
 			}
 		}
 		if n := len(out) - 1; within && put[n] && out[n].Path.Equals(d.Path) {
-			out[n].Replace, out[n].Unknown = out[n].Replace || d.Replace, out[n].Unknown || d.Unknown
+			join(&out[n], d)
 			continue
 		}
 		put[len(out)] = within
 		out = append(out, d)
 	}
 	return out
+}
+
+// join adds what another difference of the same place leads to: that is certain
+// where one of them is.
+func join(d *schema.Difference, other schema.Difference) {
+	d.Replace, d.Unknown = d.Replace || other.Replace, d.Unknown && other.Unknown
 }
 
 // at is what is at a place, null where there is nothing.

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,7 +26,8 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 		}
 	}
 	l := newLab(t)
-	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses),
+	file := filepath.Join(t.TempDir(), "world")
+	l.world = mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses), mem.File(file),
 		mem.Busy("docker_container", schema.Claim{Of: "port 22", Part: "127.0.0.1"}, "a process that listens at 127.0.0.1:22"))
 	const image = "resource \"docker_image\" \"app\" { name = \"app:latest\" }\n"
 	box := func(name, more string) string {
@@ -74,6 +76,15 @@ func TestWhatOnlyOneCanHaveIsTaken(t *testing.T) {
 			t.Errorf("one takes over what another one has, and the steps are not %q:\n%s", c.steps, got)
 		}
 	}
+	// What listens for a container that goes, as Docker's proxy does, goes with it.
+	proxied := mem.New("docker", &schema.Type{Name: "docker"}, types, mem.Uses(uses), mem.File(file),
+		mem.Busy("docker_container", schema.Claim{Of: "port 80"}, "its proxy"))
+	l.world, proxied = proxied, l.world
+	l.write(image + box("two", "memory = 80"))
+	if _, err := l.run(false); err != nil {
+		t.Errorf("the proxy of one that goes is in the way: %v", explain(err))
+	}
+	l.world = proxied
 	// Each is to have what the other one has: one of them gives way.
 	const anew = "\n  env = { A = \"2\" }\n  lifecycle { create_before_destroy = true }"
 	l.write(image + box("one", "memory = 80") + box("two", "memory = 81"))

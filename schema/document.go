@@ -51,7 +51,11 @@ func writeAttrs(b *bufio.Writer, heading string, attrs []*Attr) {
 
 // writeAttr writes a row; outer is what a change of the block around it does.
 func writeAttr(b *bufio.Writer, a *Attr, outer Change, indent string) {
-	fmt.Fprintf(b, "%s- `%s` (%s)", indent, a.Name, strings.Join(a.remarks(outer), ", "))
+	remarks := a.remarks(outer)
+	if indent != "" && !a.Settable() {
+		remarks = append(remarks, "computed") // at the top these have a section of their own
+	}
+	fmt.Fprintf(b, "%s- `%s` (%s)", indent, a.Name, strings.Join(remarks, ", "))
 	if a.Doc != "" {
 		fmt.Fprintf(b, ": %s", strings.ReplaceAll(strings.TrimSpace(a.Doc), "\n", " "))
 	}

@@ -14,6 +14,7 @@ func TestWriteMarkdown(t *testing.T) {
 		{Name: "memory", Type: cty.Number, Unit: "MiB", Change: Update, Default: cty.NumberIntVal(4)},
 		{Name: "port", Change: Replace, Block: &Block{Nesting: Set, Attrs: []Attr{
 			{Name: "internal", Type: cty.Number, Required: true, Change: Replace, Since: "1.44"},
+			{Name: "hash", Type: cty.String, Computed: true},
 		}, Absent: map[string]string{"mode": ""}}},
 		{Name: "id", Type: cty.List(cty.String), Computed: true, Doc: "The IDs."},
 	}}
@@ -27,6 +28,7 @@ func TestWriteMarkdown(t *testing.T) {
 		"- `memory` (number in MiB, default `4`)\n" +
 		"- `port` (blocks, a change replaces)\n" +
 		"  - `internal` (number, required, needs API 1.44 of the engine)\n" +
+		"  - `hash` (string, computed)\n" +
 		"  - not there yet: `mode`\n" +
 		"\n### Computed\n\n- `id` (list of string): The IDs.\n" +
 		"\nOf Terraform's Docker provider not there yet: `cluster`, `size`.\n"

@@ -95,9 +95,18 @@ func (v *Variable) defaultValue(a *hcl.Attribute) (cty.Value, hcl.Diagnostics) {
 	val, err := v.convert(val)
 	if err != nil {
 		return cty.NilVal, append(diags, problemAt(a.Expr.Range(), "Invalid default",
-			"The default does not fit the variable's type: %s.", describeConversion(err)))
+			"The default does not fit the variable's type: %s.", v.misfit(err)))
 	}
 	return val, diags
+}
+
+// misfit says why a value is none of the variable's type, and of a sensitive one
+// not where: a key may be a secret, too.
+func (v *Variable) misfit(err error) string {
+	if v.Sensitive {
+		return v.Type.FriendlyNameForConstraint() + " is required"
+	}
+	return describeConversion(err)
 }
 
 // convert brings a value to the variable's type, with the defaults of its

@@ -254,11 +254,7 @@ func (in *inputs) value(v *Variable) (cty.Value, bool) {
 	if err == nil {
 		return val, true
 	}
-	why := describeConversion(err)
-	if v.Sensitive {
-		why = v.Type.FriendlyNameForConstraint() + " is required"
-	}
-	in.reject(v, g, why)
+	in.reject(v, g, v.misfit(err))
 	return v.unknown(), false
 }
 

@@ -41,7 +41,7 @@ func (p *planner) causeOfDelete(addr schema.Addr) engine.Cause {
 	switch {
 	case block == nil:
 		return engine.NotConfigured
-	case !addr.Member.IsZero():
+	case p.tooMany(addr):
 		return engine.NoSuchIndex
 	case block.Count != nil && isInt:
 		return engine.NoSuchIndex

@@ -564,12 +564,20 @@ func shown(t *schema.Type, rec *state.Record, secret []string, live cty.Value) c
 	return schema.With(live, hidden)
 }
 
+// tooMany reports whether an address is of a member that its cluster, which
+// stays, does not want.
+func (p *planner) tooMany(addr schema.Addr) bool {
+	return !addr.Member.IsZero() && p.hasPlace(addr.Cluster())
+}
+
 func (p *planner) whyUnwanted(addr schema.Addr) string {
 	switch r := p.o.Config.Root.Resources[addr.Block()]; {
 	case r == nil:
 		return "is not in the configuration"
-	case !addr.Member.IsZero():
+	case p.tooMany(addr):
 		return "is not wanted by the cluster any more"
+	case !addr.Member.IsZero():
+		return "goes with its cluster"
 	case addr.Key.IsZero():
 		return "has no key, and count or for_each gives each one a key"
 	case r.Count == nil && r.ForEach == nil:

@@ -201,10 +201,45 @@ func (f *File) otherAttrs(was, is json.RawMessage, t *schema.Type, recorded bool
 		case b[name] == nil:
 			names = append(names, fmt.Sprintf("%s was %s", name, short(a[name])))
 		default:
-			names = append(names, fmt.Sprintf("%s was %s and is %s", name, short(a[name]), short(b[name])))
+			names = append(names, otherPlace(name, a[name], b[name])...)
 		}
 	}
 	return names
+}
+
+// otherPlace says in what two values of a place differ: of blocks and maps, in
+// which of their places.
+func otherPlace(place string, was, is json.RawMessage) []string {
+	var out []string
+	if a, b := fields(was), fields(is); plain(a) && plain(b) {
+		for _, name := range union(a, b) {
+			if x, y := orNull(a[name]), orNull(b[name]); !bytes.Equal(x, y) {
+				out = append(out, otherPlace(place+"."+name, x, y)...)
+			}
+		}
+	}
+	if out == nil {
+		out = []string{fmt.Sprintf("%s was %s and is %s", place, short(was), short(is))}
+	}
+	return out
+}
+
+// plain reports whether these are fields of an object that is there, and known
+// and no secret as a whole.
+func plain(all map[string]json.RawMessage) bool {
+	for name := range all {
+		if strings.HasPrefix(name, "$") {
+			return false
+		}
+	}
+	return len(all) > 0
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
 }
 
 // rowOf returns a row of a table that may be nil.

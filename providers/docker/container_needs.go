@@ -27,10 +27,7 @@ func containerNeeds(v cty.Value) schema.Needs {
 			n.SharedMem = schema.Amount{N: usualShm}
 		}
 	}
-	if text(v, "network_mode") == "host" {
-		return n
-	}
-	for _, p := range blocks(v, "ports") {
+	for _, p := range toPublish(v) {
 		switch {
 		case !p.IsKnown() || whole(p, "external") == 0:
 			n.FreePorts++

@@ -15,17 +15,26 @@ import (
 // takes. A port that the engine chooses is never in the way, nor is a container
 // that is not started.
 func publishedPorts(v cty.Value) []schema.Claim {
-	if known(v, "start") && !truth(v, "start") {
+	if known(v, "start") && !truth(v, "start") || !v.GetAttr("network_mode").IsKnown() {
 		return nil
 	}
 	var out []schema.Claim
-	for _, p := range blocks(v, "ports") {
+	for _, p := range toPublish(v) {
 		if !known(p, "external", "ip", "protocol") || whole(p, "external") == 0 {
 			continue
 		}
 		out = append(out, publishedPort(whole(p, "external"), text(p, "protocol"), text(p, "ip")))
 	}
 	return out
+}
+
+// toPublish are the ports that the engine publishes: in the host's network and in
+// none it passes over them.
+func toPublish(v cty.Value) []cty.Value {
+	if mode := container.NetworkMode(text(v, "network_mode")); mode.IsHost() || mode.IsNone() {
+		return nil
+	}
+	return blocks(v, "ports")
 }
 
 // publishedPort is the claim to a port: on 0.0.0.0 to that of each IPv4 address,
@@ -93,7 +102,7 @@ func (l listing) held() func(kind string, claim schema.Claim) []providers.Ref {
 // remarkContainer tells of what is open to more than this machine.
 func remarkContainer(v cty.Value) []string {
 	var out []string
-	for _, p := range blocks(v, "ports") {
+	for _, p := range toPublish(v) {
 		if !p.IsKnown() || !known(p, "ip") || !open(text(p, "ip")) {
 			continue
 		}

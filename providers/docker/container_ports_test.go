@@ -34,6 +34,28 @@ func TestOpenPortsAreToldAndFixedOnesAreExclusive(t *testing.T) {
 }
 
 // Who has a port now is in the list of containers: what does not run has none.
+// In the host's network and in none the engine publishes nothing: two such
+// containers may name one port.
+func TestPortsThatAreNotPublished(t *testing.T) {
+	for mode, want := range map[string]int{"bridge": 1, "lab": 1, "host": 0, "none": 0} {
+		v := configured(t, New(), Container, `
+			name         = "web"
+			image        = "i"
+			network_mode = "`+mode+`"
+			ports {
+				internal = 80
+				external = 8080
+			}`)
+		if claims, remarks, needs := publishedPorts(v), remarkContainer(v), containerNeeds(v).Ports; len(claims) != want || len(remarks) != want || len(needs) != want {
+			t.Errorf("%s: claims %v, remarks %q, needs %v", mode, claims, remarks, needs)
+		}
+	}
+	unknown := configured(t, New(), Container, "name = \"web\"\nimage = \"i\"\nnetwork_mode = unknown\nports {\ninternal = 80\nexternal = 8080\n}")
+	if claims := publishedPorts(unknown); len(claims) > 0 {
+		t.Errorf("in a network that is not known yet: claims %v", claims)
+	}
+}
+
 func TestHeldPortsAreThoseOfRunningContainers(t *testing.T) {
 	l := listing{containers: []container.Summary{
 		{ID: "1", Names: []string{"/web"}, State: container.StateRunning, Ports: []container.Port{

@@ -105,7 +105,7 @@ func (l listing) busy(own bool, host string) func(kind string, claim schema.Clai
 		if len(at) == 0 || l.frees(goes) {
 			return ""
 		}
-		return fmt.Sprintf("a process of the engine's machine that listens at %s and is no container's (there, ss -lnp 'sport = :%d' shows which)", at[0], at[0].Port())
+		return fmt.Sprintf("a process of the engine's machine that listens at %s (there, ss -lnp 'sport = :%d' shows which)", at[0], at[0].Port())
 	}
 }
 

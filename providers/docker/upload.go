@@ -35,7 +35,7 @@ func uploadBlock() *schema.Block {
 		{Name: "content", Type: cty.String, Sensitive: true, Doc: "What the file holds, as text."},
 		{Name: "content_base64", Type: cty.String, Sensitive: true, Normal: normalBase64, Check: checkBase64, Doc: "What the file holds, in base64."},
 		{Name: "source", Type: cty.String, Doc: "A file with what it holds."},
-		{Name: "source_hash", Type: cty.String, Doc: "Accepted; with `source` it is always the SHA-256 of that file, so that its change is seen."},
+		{Name: "source_hash", Type: cty.String, Doc: "Accepted and without effect; with `source` it is always the SHA-256 of that file, so that its change is seen."},
 		{Name: "permissions", Type: cty.String, Computed: true, Change: schema.Replace, Normal: normalMode, Check: checkMode, Doc: "Permissions in octal. `0644`, or `0744` with `executable`, if not set."},
 		{Name: "executable", Type: cty.Bool, Doc: "Whether its owner may execute it."},
 	}}
@@ -95,7 +95,9 @@ func deriveUploads(dir string, v cty.Value) (cty.Value, error) {
 		switch s := u.GetAttr("source"); {
 		case !s.IsKnown():
 			set["source_hash"] = cty.UnknownVal(cty.String)
-		case !s.IsNull():
+		case s.IsNull():
+			set["source_hash"] = cty.NullVal(cty.String) // no hash of a content is kept, not even one that is given
+		default:
 			b, err := os.ReadFile(from(dir, s.AsString()))
 			if err != nil {
 				return cty.NilVal, fmt.Errorf("upload of %s: %w", text(u, "file"), err)

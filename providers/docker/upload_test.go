@@ -57,3 +57,23 @@ func TestNoHashOfAContent(t *testing.T) {
 		t.Errorf("a container as wanted differs: %v", ds)
 	}
 }
+
+// Beside a content a source_hash is accepted, as Terraform's provider does, in
+// whatever form it is: it says nothing that the content does not.
+func TestSourceHashOfAContent(t *testing.T) {
+	table := containerTable()
+	want := configured(t, New(), Container, `
+		name  = "web"
+		image = "i"
+		upload {
+			file        = "/a"
+			content     = "hunter2"
+			source_hash = "2ab96390c7dbe3439de74d0c9b0b1767"
+		}`)
+	live := schema.With(want, map[string]cty.Value{"upload": cty.ListVal([]cty.Value{table.Attr("upload").Block.Build(map[string]cty.Value{
+		"file": cty.StringVal("/a"), "content": cty.StringVal("hunter2"), "source_hash": cty.StringVal(hashOf([]byte("hunter2"))), "permissions": cty.StringVal("0644"),
+	})})})
+	if ds := schema.Differences(table, want, live, table.Null()); len(ds) > 0 {
+		t.Errorf("a container as wanted differs: %v", ds)
+	}
+}
