@@ -105,13 +105,13 @@ func Shown(v cty.Value) bool {
 
 // WithoutKeys tells of a map that is remembered to have had a secret, and is none
 // as a whole in the configuration any more, that it differs, as a whole, if it
-// loses a key: that may have been the secret. The keys of a Live map (env) are names, which a
-// plan tells.
+// loses a key: that may have been the secret. The keys of a Live map (env) are
+// names, which a plan tells, unless they were secret themselves.
 func WithoutKeys(t *schema.Type, diffs []schema.Difference, want, live cty.Value, remembered []string) []schema.Difference {
 	hides := map[string]bool{}
 	for _, d := range diffs {
 		a := t.Attr(d.Attr)
-		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() || a.Live {
+		if len(d.Path) < 2 || a.Block != nil || !a.Type.IsMapType() || a.Live && !slices.Contains(remembered, wholly(d.Attr)) {
 			continue
 		}
 		if d.Want.IsNull() && !want.GetAttr(d.Attr).IsMarked() && slices.Contains(remembered, d.Attr) {

@@ -42,7 +42,7 @@ func RecordOf(c *Change, obj *providers.Object, v cty.Value, engineID string, st
 
 // SensitiveAttrs names the attributes that have a secret in them, in the order
 // of the table, so that it stays hidden when the configuration does not have it
-// any more.
+// any more. A map whose keys are secret is there as a whole, too: see wholly.
 func SensitiveAttrs(t *schema.Type, v cty.Value) []string {
 	if v == cty.NilVal || v.IsNull() || !v.IsKnown() {
 		return nil
@@ -51,10 +51,17 @@ func SensitiveAttrs(t *schema.Type, v cty.Value) []string {
 	for i := range t.Attrs {
 		if name := t.Attrs[i].Name; schema.IsSensitive(v.GetAttr(name)) {
 			names = append(names, name)
+			if x := v.GetAttr(name); x.IsMarked() && x.Type().IsMapType() {
+				names = append(names, wholly(name))
+			}
 		}
 	}
 	return names
 }
+
+// wholly names a map of which each key and value is secret. No attribute is
+// called so.
+func wholly(name string) string { return name + "[*]" }
 
 // recordedHashes are the hashes of the secrets that only the record can tell.
 // One that is as before keeps its hash, so that the record stays the same.

@@ -44,7 +44,8 @@ type Record struct {
 	Others  []Object `json:"others,omitempty"`  // deposed or extra objects, to be deleted; a set, kept in the order of their IDs
 
 	Attrs json.RawMessage `json:"attrs,omitempty"` // last known attributes that may be stored, never a secret; may be nil
-	// Sensitive names the attributes that held a secret when they were applied last.
+	// Sensitive names the attributes that held a secret when they were applied last,
+	// and of a map whose keys were secret, too, also "env[*]".
 	Sensitive []string          `json:"sensitive,omitempty"`
 	Hashes    map[string]string `json:"hashes,omitempty"`   // by attribute, HashSecret of a secret that the engine does not say back
 	Deps      []schema.Addr     `json:"deps,omitempty"`     // blocks it depends on; a set, kept in the order of CompareAddr
