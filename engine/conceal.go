@@ -83,13 +83,22 @@ func usual(concealed, live, defaults cty.Value, name string) cty.Value {
 	return cty.MapVal(out)
 }
 
-// MarkedAs gives a value found at a path in an object the marks that the object
-// has there: a difference may have been found without them.
-func MarkedAs(obj cty.Value, path cty.Path, v cty.Value) cty.Value {
-	if obj == cty.NilVal || v == cty.NilVal || v.IsNull() {
-		return v
+// MarksIn are the marks that an object has, for MarkedAs: they are gathered once,
+// however many differences there are.
+func MarksIn(obj cty.Value) []cty.PathValueMarks {
+	if obj == cty.NilVal {
+		return nil
 	}
 	_, marks := schema.Unmark(obj)
+	return marks
+}
+
+// MarkedAs gives a value found at a path in an object the marks that the object
+// has there: a difference may have been found without them.
+func MarkedAs(marks []cty.PathValueMarks, path cty.Path, v cty.Value) cty.Value {
+	if v == cty.NilVal || v.IsNull() {
+		return v
+	}
 	for _, m := range marks {
 		if path.HasPrefix(m.Path) || m.Path.HasPrefix(path) {
 			v = v.WithMarks(m.Marks)

@@ -678,9 +678,10 @@ func (p *planner) drift(c *engine.Change, w *wanted, current *found, what string
 	if current != nil && c.Object.Attrs != cty.NilVal && !c.Object.Attrs.IsNull() {
 		secret := secrets(c.Record, current)
 		d.After = hideLike(c.Type, shown(c.Type, c.Record, secret, c.Object.Attrs), w.marks)
+		marks := engine.MarksIn(d.After)
 		for i := range diffs {
 			x := &diffs[i]
-			if x.Live = engine.MarkedAs(d.After, x.Path, x.Live); slices.Contains(secret, x.Attr) {
+			if x.Live = engine.MarkedAs(marks, x.Path, x.Live); slices.Contains(secret, x.Attr) {
 				x.Live = x.Live.Mark(schema.SensitiveMark)
 			}
 		}

@@ -286,12 +286,13 @@ func writeChange(c *engine.Change) change {
 // found in, with their marks, NilVal where there are none.
 func (w *writer) differences(t *schema.Type, ds []schema.Difference, before, after cty.Value) []difference {
 	var out []difference
+	wanted, lived := engine.MarksIn(after), engine.MarksIn(before)
 	for _, d := range ds {
 		path := d.Path
 		if len(path) == 0 {
 			path = cty.GetAttrPath(d.Attr)
 		}
-		want, live := engine.MarkedAs(after, path, d.Want), engine.MarkedAs(before, path, d.Live)
+		want, live := engine.MarkedAs(wanted, path, d.Want), engine.MarkedAs(lived, path, d.Live)
 		if a := t.Attr(d.Attr); a.Sensitive {
 			want, live = mark(want), mark(live)
 		} else if len(path) == 1 {

@@ -155,9 +155,10 @@ func deleted(c *engine.Change) []Node {
 
 func changed(c *engine.Change) []Node {
 	diffs := map[string][]schema.Difference{}
+	after, before := engine.MarksIn(c.After), engine.MarksIn(c.Before)
 	for _, d := range c.Differences {
-		d.Want = engine.MarkedAs(c.After, d.Path, d.Want)
-		d.Live = engine.MarkedAs(c.Before, d.Path, d.Live)
+		d.Want = engine.MarkedAs(after, d.Path, d.Want)
+		d.Live = engine.MarkedAs(before, d.Path, d.Live)
 		diffs[d.Attr] = append(diffs[d.Attr], d)
 	}
 	var rows, same, sameBlocks []Node
