@@ -64,7 +64,8 @@ func gpusOf(info system.Info, host, root string) *int {
 // namespace that we run in: its socket was bound there. It is not where we run
 // in a container that was given the socket, nor where the engine is rootless.
 func ownNetwork(host, root string) bool {
-	socket, err := os.Stat(filepath.Join(root, strings.TrimPrefix(host, "unix://")))
+	path := strings.TrimPrefix(host, "unix://")
+	socket, err := os.Stat(filepath.Join(root, path))
 	if err != nil {
 		return false
 	}
@@ -75,7 +76,8 @@ func ownNetwork(host, root string) bool {
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// Num, RefCount, Protocol, Flags, Type, St, Inode and, where it has one, Path.
-		if fields := strings.Fields(lines.Text()); len(fields) == 8 && strings.HasPrefix(fields[7], "/") {
+		// Only one of the same name is looked at: others may lie where nobody answers.
+		if fields := strings.Fields(lines.Text()); len(fields) == 8 && strings.HasPrefix(fields[7], "/") && filepath.Base(fields[7]) == filepath.Base(path) {
 			if bound, err := os.Stat(filepath.Join(root, fields[7])); err == nil && os.SameFile(socket, bound) {
 				return true
 			}
