@@ -1,8 +1,8 @@
 package docker
 
 import (
-	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -69,15 +69,14 @@ func ownNetwork(host, root string) bool {
 	if err != nil {
 		return false
 	}
-	f, err := os.Open(filepath.Join(root, "proc/net/unix"))
+	list, err := os.ReadFile(filepath.Join(root, "proc/net/unix"))
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for line := range strings.Lines(string(list)) {
 		// Num, RefCount, Protocol, Flags, Type, St, Inode and, where it has one, Path.
 		// Only one of the same name is looked at: others may lie where nobody answers.
-		if fields := strings.Fields(lines.Text()); len(fields) == 8 && strings.HasPrefix(fields[7], "/") && filepath.Base(fields[7]) == filepath.Base(path) {
+		if fields := strings.Fields(line); len(fields) == 8 && strings.HasPrefix(fields[7], "/") && filepath.Base(fields[7]) == filepath.Base(path) {
 			if bound, err := os.Stat(filepath.Join(root, fields[7])); err == nil && os.SameFile(socket, bound) {
 				return true
 			}
@@ -127,13 +126,13 @@ func (l listing) frees(goes func(providers.Ref) bool) bool {
 // network namespace, each with the address in words. The kernel's sock_diag(7)
 // says of a socket at :: whether it is at all IPv4 addresses, too, and passes
 // over connections, of which there may be many more.
-func listeners() (claims[netip.AddrPort], error) {
+func listeners() (out claims[netip.AddrPort], err error) {
 	conn, err := netlink.Dial(sockDiag, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
-	out := claims[netip.AddrPort]{}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	out = claims[netip.AddrPort]{}
 	for _, family := range []byte{inet, inet6} {
 		if err := listen(conn, out, family, ipTCP, tcpListen, "tcp"); err != nil {
 			return nil, err
