@@ -212,7 +212,6 @@ func TestDigestIsTheSame(t *testing.T) {
 
 // TestDigestIsOfWhatIsInIt changes one thing that is approved.
 func TestDigestIsOfWhatIsInIt(t *testing.T) {
-	home := t.TempDir()
 	replace := func(pairs ...string) func(*bench) {
 		return func(b *bench) {
 			was := strings.Join(lab, "\n\n")
@@ -237,11 +236,7 @@ func TestDigestIsOfWhatIsInIt(t *testing.T) {
 		"who is secret":                 replace("  value     = var.token\n  sensitive = true", "  value     = nonsensitive(\"x\")\n  sensitive = false"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, err := os.MkdirTemp(home, "lab")
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := newBench(t, dir)
+			b := newBench(t, t.TempDir())
 			was := b.digest(labPlans["create"]...)
 			change(b)
 			if b.digest(labPlans["create"]...) == was {
@@ -254,7 +249,6 @@ func TestDigestIsOfWhatIsInIt(t *testing.T) {
 // TestDigestIsNotOfWhereItIsMade changes what another checkout of the same
 // commit, or another machine, has otherwise.
 func TestDigestIsNotOfWhereItIsMade(t *testing.T) {
-	home := t.TempDir()
 	text := strings.Join(lab, "\n\n") + "\n"
 	must := func(b *bench, err error) {
 		if err != nil {
@@ -292,11 +286,7 @@ func TestDigestIsNotOfWhereItIsMade(t *testing.T) {
 		"how it is carried out":     {flags: []string{"-parallelism=1", "-lock-timeout=1m", "-input=false", "-no-color"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, err := os.MkdirTemp(home, "lab")
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := newBench(t, dir)
+			b := newBench(t, t.TempDir())
 			was := b.digest(labPlans["create"]...)
 			if c.change != nil {
 				c.change(b)
