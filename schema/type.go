@@ -216,6 +216,30 @@ func (c Claim) String() string {
 	return c.Of + " of " + c.Part
 }
 
+// Claims are who has what, each by what it is of.
+type Claims[T any] map[string][]claimed[T]
+
+type claimed[T any] struct {
+	claim Claim
+	by    T
+}
+
+// Add notes who has what.
+func (c Claims[T]) Add(claim Claim, by T) {
+	c[claim.Of] = append(c[claim.Of], claimed[T]{claim, by})
+}
+
+// Clashing are those whose claim cannot be met together with this one, in the
+// order in which they were added.
+func (c Claims[T]) Clashing(claim Claim) (by []T) {
+	for _, has := range c[claim.Of] {
+		if has.claim.Clashes(claim) {
+			by = append(by, has.by)
+		}
+	}
+	return by
+}
+
 // Naming is what an attribute names: an object of Type, whose attribute ID says
 // which object the name means.
 type Naming struct{ Type, ID string }

@@ -158,26 +158,31 @@ func (p *planner) occupied(context.Context) {
 
 // contested refuses what two objects that the plan makes claim.
 func (p *planner) contested() {
-	type claimed struct {
-		claim schema.Claim
-		by    schema.Addr
-	}
-	all := map[nameKey][]claimed{}
+	all := map[nameKey]schema.Claims[schema.Addr]{}
 	for _, c := range p.plan.Changes {
 		if c.Type.Exclusive == nil || !made(c) {
 			continue
 		}
 		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
-			key := nameKey{c.Provider, c.Type.Name, claim.Of}
-			for _, other := range all[key] {
-				if other.by != c.Addr && other.claim.Clashes(claim) {
-					p.errorf(p.blockRange(c.Addr), "It is claimed twice", "%s and %s cannot both have %s. Give one of them another one.", other.by, c.Addr, claim)
+			claims := claimsOf(all, c)
+			for _, other := range claims.Clashing(claim) {
+				if other != c.Addr {
+					p.errorf(p.blockRange(c.Addr), "It is claimed twice", "%s and %s cannot both have %s. Give one of them another one.", other, c.Addr, claim)
 					return // of a hundred containers one pair says it
 				}
 			}
-			all[key] = append(all[key], claimed{claim, c.Addr})
+			claims.Add(claim, c.Addr)
 		}
 	}
+}
+
+// claimsOf are the claims on objects of the change's type on its engine.
+func claimsOf[T any](all map[nameKey]schema.Claims[T], c *engine.Change) schema.Claims[T] {
+	key := nameKey{provider: c.Provider, kind: c.Type.Name}
+	if all[key] == nil {
+		all[key] = schema.Claims[T]{}
+	}
+	return all[key]
 }
 
 // lacking refuses what asks for more GPUs than its engine has at all: it would be
@@ -258,18 +263,13 @@ func (b *builder) connectNames() {
 // connectExclusive lets what takes something that only one can have wait until
 // the object that has it is gone.
 func (b *builder) connectExclusive() {
-	type holding struct {
-		claim schema.Claim
-		gone  *engine.Step
-	}
-	held := map[nameKey][]holding{}
+	held := map[nameKey]schema.Claims[*engine.Step]{}
 	hold := func(c *engine.Change, v cty.Value, gone *engine.Step) {
 		if c.Type.Exclusive == nil || gone == nil || v == cty.NilVal || v.IsNull() {
 			return
 		}
 		for _, claim := range c.Type.Exclusive(engine.Open(v)) {
-			key := nameKey{c.Provider, c.Type.Name, claim.Of}
-			held[key] = append(held[key], holding{claim, gone})
+			claimsOf(held, c).Add(claim, gone)
 		}
 	}
 	for _, c := range b.p.plan.Changes {
@@ -286,9 +286,9 @@ func (b *builder) connectExclusive() {
 			continue
 		}
 		for _, claim := range c.Type.Exclusive(engine.Open(c.After)) {
-			for _, h := range held[nameKey{c.Provider, c.Type.Name, claim.Of}] {
-				if h.gone.Change != c && h.claim.Clashes(claim) {
-					need(b.first[c.Addr], h.gone)
+			for _, gone := range claimsOf(held, c).Clashing(claim) {
+				if gone.Change != c {
+					need(b.first[c.Addr], gone)
 				}
 			}
 		}

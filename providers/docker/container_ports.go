@@ -52,33 +52,10 @@ func publishedPort(port int64, protocol, ip string) schema.Claim {
 	return c
 }
 
-// claims are who has what, each by what it is of.
-type claims[T any] map[string][]claimed[T]
-
-type claimed[T any] struct {
-	claim schema.Claim
-	by    T
-}
-
-func (c claims[T]) add(claim schema.Claim, by T) {
-	c[claim.Of] = append(c[claim.Of], claimed[T]{claim, by})
-}
-
-// clashing are those whose claim cannot be met together with this one, in the
-// order in which they were added.
-func (c claims[T]) clashing(claim schema.Claim) (by []T) {
-	for _, has := range c[claim.Of] {
-		if has.claim.Clashes(claim) {
-			by = append(by, has.by)
-		}
-	}
-	return by
-}
-
 // held finds the running containers that have a published port, in the order of
 // the list.
 func (l listing) held() func(kind string, claim schema.Claim) []providers.Ref {
-	all := claims[providers.Ref]{}
+	all := schema.Claims[providers.Ref]{}
 	for _, c := range l.containers {
 		switch c.State {
 		case container.StateRunning, container.StatePaused, container.StateRestarting:
@@ -87,7 +64,7 @@ func (l listing) held() func(kind string, claim schema.Claim) []providers.Ref {
 		}
 		for _, p := range c.Ports {
 			if p.PublicPort != 0 {
-				all.add(publishedPort(int64(p.PublicPort), p.Type, p.IP), providers.Ref{Kind: Container, ID: c.ID, Name: nameOf(c)})
+				all.Add(publishedPort(int64(p.PublicPort), p.Type, p.IP), providers.Ref{Kind: Container, ID: c.ID, Name: nameOf(c)})
 			}
 		}
 	}
@@ -95,7 +72,7 @@ func (l listing) held() func(kind string, claim schema.Claim) []providers.Ref {
 		if kind != Container {
 			return nil
 		}
-		return all.clashing(claim)
+		return all.Clashing(claim)
 	}
 }
 

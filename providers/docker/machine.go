@@ -88,7 +88,7 @@ func ownNetwork(host, root string) bool {
 // busy finds ports of the engine's machine at which something listens that is
 // no container's published port. It looks once, when it is first asked.
 func (l listing) busy(own bool, host string) func(kind string, claim schema.Claim, goes func(providers.Ref) bool) string {
-	look := sync.OnceValue(func() claims[netip.AddrPort] {
+	look := sync.OnceValue(func() schema.Claims[netip.AddrPort] {
 		if !own || !ownNetwork(host, "/") {
 			return nil
 		}
@@ -102,7 +102,7 @@ func (l listing) busy(own bool, host string) func(kind string, claim schema.Clai
 		if kind != Container {
 			return ""
 		}
-		at := look().clashing(claim)
+		at := look().Clashing(claim)
 		if len(at) == 0 || l.frees(goes) {
 			return ""
 		}
@@ -126,13 +126,13 @@ func (l listing) frees(goes func(providers.Ref) bool) bool {
 // network namespace, each with the address in words. The kernel's sock_diag(7)
 // says of a socket at :: whether it is at all IPv4 addresses, too, and passes
 // over connections, of which there may be many more.
-func listeners() (out claims[netip.AddrPort], err error) {
+func listeners() (out schema.Claims[netip.AddrPort], err error) {
 	conn, err := netlink.Dial(sockDiag, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	out = claims[netip.AddrPort]{}
+	out = schema.Claims[netip.AddrPort]{}
 	for _, family := range []byte{inet, inet6} {
 		if err := listen(conn, out, family, ipTCP, tcpListen, "tcp"); err != nil {
 			return nil, err
@@ -158,7 +158,7 @@ const (
 	tcpClose     = 7 // that of a UDP socket which is bound and not connected
 )
 
-func listen(conn *netlink.Conn, out claims[netip.AddrPort], family, protocol, state byte, name string) error {
+func listen(conn *netlink.Conn, out schema.Claims[netip.AddrPort], family, protocol, state byte, name string) error {
 	request := make([]byte, diagRequestLen)
 	request[0], request[1] = family, protocol
 	binary.NativeEndian.PutUint32(request[4:], 1<<state)
@@ -180,9 +180,9 @@ func listen(conn *netlink.Conn, out claims[netip.AddrPort], family, protocol, st
 			addr = netip.AddrFrom16([16]byte(a.Data[8:24])).Unmap()
 		}
 		at := netip.AddrPortFrom(addr, port)
-		out.add(publishedPort(int64(port), name, addr.String()), at)
+		out.Add(publishedPort(int64(port), name, addr.String()), at)
 		if addr == netip.IPv6Unspecified() && !v6only(a.Data[diagMessageLen:]) {
-			out.add(publishedPort(int64(port), name, "0.0.0.0"), at)
+			out.Add(publishedPort(int64(port), name, "0.0.0.0"), at)
 		}
 	}
 	return nil

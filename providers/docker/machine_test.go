@@ -142,7 +142,7 @@ func TestListeners(t *testing.T) {
 		{publishedPort(port(c.LocalAddr()), "tcp", "0.0.0.0"), ""},
 	} {
 		at := ""
-		if by := found.clashing(want.claim); len(by) > 0 {
+		if by := found.Clashing(want.claim); len(by) > 0 {
 			at = by[0].Addr().String()
 		}
 		if at != want.at {

@@ -121,27 +121,20 @@ func (e *engine) Refresh(ctx context.Context, scope providers.Scope) (*providers
 			o, ok := names[key{kind, name}]
 			return o, ok
 		}
-		type holding struct {
-			claim schema.Claim
-			by    providers.Ref
-		}
-		held := map[key][]holding{}
+		held := map[string]schema.Claims[providers.Ref]{} // by kind
 		for _, o := range w.ids {
 			if o.t.Exclusive == nil || !o.running {
 				continue
 			}
+			if held[o.t.Name] == nil {
+				held[o.t.Name] = schema.Claims[providers.Ref]{}
+			}
 			for _, claim := range o.t.Exclusive(w.show(o).Attrs) {
-				k := key{o.t.Name, claim.Of}
-				held[k] = append(held[k], holding{claim, o.ref()})
+				held[o.t.Name].Add(claim, o.ref())
 			}
 		}
 		out.Held = func(kind string, claim schema.Claim) []providers.Ref {
-			var refs []providers.Ref
-			for _, h := range held[key{kind, claim.Of}] {
-				if h.claim.Clashes(claim) {
-					refs = append(refs, h.by)
-				}
-			}
+			refs := held[kind].Clashing(claim)
 			slices.SortFunc(refs, func(a, b providers.Ref) int { return cmp.Compare(a.Name, b.Name) })
 			return refs
 		}
